@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lshm: messages between processes on one machine, without copying them.
+ *
+ * A publisher, whole:                             A subscriber, whole:
+ *
+ *     struct lshm_context *ctx;                       struct lshm_context *ctx;
+ *     struct lshm_publisher *pub;                     struct lshm_subscriber *sub;
+ *     struct lshm_message m;                          struct lshm_message m;
+ *
+ *     lshm_context_open(NULL, NULL, &ctx);            lshm_context_open(NULL, NULL, &ctx);
+ *     lshm_publisher_open(ctx, "hello",               lshm_subscriber_open(ctx, "hello",
+ *                         NULL, NULL, &pub);                               NULL, NULL, &sub);
+ *     lshm_publisher_loan(pub, 6, &m);                while (lshm_subscriber_wait(sub, -1) > 0)
+ *     memcpy(m.data, "hello", 6);                         while (lshm_subscriber_take(sub, &m) > 0) {
+ *     lshm_publisher_publish(pub, &m);                        puts(m.data);
+ *     lshm_context_close(ctx);                                lshm_subscriber_release(sub, &m);
+ *                                                         }
+ *
+ * RESULTS    Every call returns a count or 0, or a negative number: −errno from the system or −LSHM_E…
+ *            (lshm/error.h). Nothing there, full and timed out are results: take and wait return 0,
+ *            loan returns −LSHM_EAGAIN. lshm_strerror() names any of them. Calls that set something
+ *            up also take an optional struct lshm_error and write one line: what, why, how to fix it.
+ * OWNERSHIP  A loan is the publisher's until it is published or aborted. A sample is the subscriber's
+ *            until it is released; nobody changes its bytes before. Closing a port gives everything
+ *            back. struct lshm_message is a plain value: copy it, move it, keep it; its token is what
+ *            counts, and using a token twice is −LSHM_ESTALE, never undefined.
+ * THREADS    Ports of one context may be used from different threads at once; one port from one
+ *            thread at a time. Only release is legal from any thread. Open and close are not for
+ *            signal handlers.
+ * FORK       A forked child must not use its parent's context: every call returns −ECHILD there.
+ *            Messages are not mapped in the child: touching one is a fault. exec() is fine.
+ * TIME       Time-outs are in ns; negative waits for ever, 0 does not wait.
+ * OPTIONS    Structs that begin with `size`: set it to sizeof, zero the rest; zero means default.
+ */
+#ifndef LSHM_LSHM_H
+#define LSHM_LSHM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lshm/error.h>
+#include <lshm/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lshm_context;
+struct lshm_publisher;
+struct lshm_subscriber;
+
+/* One line of text about a failure of a set-up call. */
+struct lshm_error {
+    int number; /* what the call returned, positive */
+    char text[508];
+};
+
+/* What `number` (of either sign) means: a static string, never NULL. */
+const char *lshm_strerror(int number);
+/* Its name: "LSHM_EHELD", "ENOMEM", "OK"; "E?" when unknown. */
+const char *lshm_error_name(int number);
+/* The library's version, LSHM_VERSION of its build. */
+const char *lshm_version(void);
+
+/*
+ * A message: a loan before it is published, a sample after it is taken.
+ */
+#define LSHM_MESSAGE_TIME 4u        /* time_ns is set */
+#define LSHM_MESSAGE_USER_SHIFT 16u /* the upper 16 bits of flags are the application's */
+struct lshm_message {
+    void *data;         /* payload; a sample's is read-only memory */
+    uint64_t length;    /* payload bytes; a publisher may lower it before publishing */
+    uint64_t seq;       /* samples: number of the message, from 0, per publisher */
+    uint64_t publisher; /* samples: number of the publisher, unique on this broker */
+    uint64_t time_ns;   /* CLOCK_MONOTONIC at publication, with LSHM_MESSAGE_TIME */
+    uint64_t user[2];   /* the application's, carried along */
+    uint32_t flags;     /* LSHM_MESSAGE_… and the application's upper bits */
+    uint32_t schema;    /* version of the payload's schema, 0: none */
+    uint64_t token;     /* the library's */
+};
+
+/*
+ * CONTEXT: this process's attachment to a broker.
+ */
+struct lshm_context_options {
+    uint64_t size;
+    const char *socket;     /* NULL: LSHM_SOCKET, then the usual places (lshm_socket_path) */
+    const char *name;       /* shown by tools; NULL: the program's name */
+    int64_t timeout_ns;     /* for each request to the broker; 0: 5 s */
+    uint32_t flags;         /* LSHM_CONTEXT_… */
+    uint32_t reserved;
+};
+#define LSHM_CONTEXT_DUMP 1u /* payload memory goes into core dumps too */
+
+int lshm_context_open(const struct lshm_context_options *options, struct lshm_error *reterr_error,
+                      struct lshm_context **ret_context);
+/* Closes its ports, gives back every loan and sample. NULL is fine. */
+void lshm_context_close(struct lshm_context *context);
+/*
+ * One descriptor for poll/epoll/select that becomes readable when a port of this context may have
+ * something: a message to take, room to loan, news. Owned by the context. Once it was asked for, a
+ * take that returned 0 and a loan that returned −LSHM_EAGAIN have armed it: call them until then,
+ * then poll.
+ */
+int lshm_context_get_fd(struct lshm_context *context);
+/* The number the broker gave this client. */
+uint64_t lshm_context_get_client(const struct lshm_context *context);
+/*
+ * Where a context is looked for: option, LSHM_SOCKET, $XDG_RUNTIME_DIR/lshm/broker.sock,
+ * /run/lshm/broker.sock, lshm-UID/broker.sock in the temporary directory. 0 or −ENAMETOOLONG.
+ */
+int lshm_socket_path(const char *option, char *path, size_t path_bytes);
+
+/*
+ * PUBLISHER
+ */
+#define LSHM_PUBLISHER_TIMESTAMPS 1u /* stamp each message (some 25 ns each) */
+#define LSHM_PUBLISHER_NEVER_WAITS 2u /* never sleeps for room: readers release without a fence */
+struct lshm_publisher_options {
+    uint64_t size;
+    uint64_t payload_bytes;  /* largest payload; 0: 4096 */
+    uint32_t slot_count;     /* slots for payloads that do not fit an entry; 0: by payload_bytes */
+    uint32_t ring_entries;   /* messages in flight, a power of two; 0: 1024 */
+    uint32_t entry_bytes;    /* 64, 128, 256, 512 or 1024: the first 64 are the descriptor, the rest
+                                takes a small payload; 0: 128 */
+    uint32_t loans_max;      /* loans out at a time; 0: 64 */
+    int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, −1: for ever */
+    uint64_t spin_ns;        /* of that, how long it spins before it sleeps */
+    uint32_t flags;          /* LSHM_PUBLISHER_… */
+    uint32_t reserved;
+};
+
+int lshm_publisher_open(struct lshm_context *context, const char *topic,
+                        const struct lshm_publisher_options *options,
+                        struct lshm_error *reterr_error, struct lshm_publisher **ret_publisher);
+void lshm_publisher_close(struct lshm_publisher *publisher);
+
+/*
+ * Memory for one payload of at most `length` bytes: 0, or
+ *   −LSHM_EAGAIN   a lossless reader has not passed the oldest message (after wait_ns)
+ *   −LSHM_ENOSLOT  loans_max loans are out, or every slot is
+ *   −LSHM_ETOOBIG  length > payload_bytes
+ *   −EDEADLK       it would wait for a subscriber that this very thread reads
+ * A loan is also the right to publish: publish never waits and never fails for want of room.
+ */
+int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
+                        struct lshm_message *ret_message);
+/* Hands the message over; sets its seq. 0, −LSHM_ESTALE, −LSHM_EFOREIGN, −LSHM_ETOOBIG. */
+int lshm_publisher_publish(struct lshm_publisher *publisher, struct lshm_message *message);
+/* Gives a loan back unpublished. */
+int lshm_publisher_abort(struct lshm_publisher *publisher, struct lshm_message *message);
+/*
+ * Batches. loan_batch gives 1 … count loans of one length, or an error as above; publish_batch and
+ * abort_batch do all, or none when one of the tokens is not valid, and return count.
+ * One flush per batch: the cost of waking readers is paid once.
+ */
+int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t length,
+                              struct lshm_message *ret_messages, size_t count);
+int lshm_publisher_publish_batch(struct lshm_publisher *publisher, struct lshm_message *messages,
+                                 size_t count);
+int lshm_publisher_abort_batch(struct lshm_publisher *publisher, struct lshm_message *messages,
+                               size_t count);
+/* Copies `length` bytes into a loan and publishes it. */
+int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length);
+/* 1 when a loan would not have to wait, 0 when that did not happen in time. */
+int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns);
+
+struct lshm_publisher_statistics {
+    uint64_t size;
+    uint64_t publisher;      /* its number */
+    uint64_t published;      /* messages */
+    uint64_t bytes;          /* payload bytes */
+    uint64_t refused;        /* loans refused because readers gate */
+    uint64_t readers;        /* rows that are live */
+    uint64_t unmapped;       /* of those, not mapped yet: nothing is reclaimed meanwhile */
+    uint64_t slots;          /* by state: */
+    uint64_t slots_free;
+    uint64_t slots_loaned;
+    uint64_t slots_window;   /* published, and some reader's cursor has not passed it */
+    uint64_t slots_limbo;    /* passed by all, held by some */
+    uint64_t slots_quarantine;
+};
+int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
+                                  struct lshm_publisher_statistics *statistics);
+
+/*
+ * SUBSCRIBER: gets every message published after `open` returned, of every publisher of the topic,
+ * in each publisher's order.
+ */
+#define LSHM_SUBSCRIBER_NO_LOCAL 1u    /* nothing from publishers of this context */
+#define LSHM_SUBSCRIBER_NEVER_WAITS 2u /* only polls: publishers need not look whether it sleeps */
+struct lshm_subscriber_options {
+    uint64_t size;
+    uint32_t window;         /* samples out at a time per publisher before they become holds; 0: 64 */
+    uint32_t holds;          /* samples kept beyond the window, per publisher; 0: 8 */
+    uint64_t spin_ns;        /* how long wait spins before it sleeps */
+    uint32_t flags;          /* LSHM_SUBSCRIBER_… */
+    uint32_t reserved;
+};
+
+int lshm_subscriber_open(struct lshm_context *context, const char *topic,
+                         const struct lshm_subscriber_options *options,
+                         struct lshm_error *reterr_error, struct lshm_subscriber **ret_subscriber);
+void lshm_subscriber_close(struct lshm_subscriber *subscriber);
+
+/*
+ * The next message: 1, 0 when there is none, −LSHM_EHELD when window and holds are full of samples
+ * not released, −LSHM_ECORRUPT when a publisher's descriptor made no sense (it is counted and passed).
+ */
+int lshm_subscriber_take(struct lshm_subscriber *subscriber, struct lshm_message *ret_message);
+/* Done with a sample: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. Any order, any thread. */
+int lshm_subscriber_release(struct lshm_subscriber *subscriber, struct lshm_message *message);
+/* Batches: take_batch gives 0 … count messages; release_batch does all, or none, and returns count. */
+int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
+                               struct lshm_message *ret_messages, size_t count);
+int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
+                                  struct lshm_message *messages, size_t count);
+/* 1 when there is something to take, 0 when there was nothing in time. */
+int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns);
+
+struct lshm_subscriber_statistics {
+    uint64_t size;
+    uint64_t publishers;     /* rings it reads now */
+    uint64_t taken;
+    uint64_t lost;           /* sum over all causes */
+    uint64_t corrupt;        /* of those: descriptors that were not valid */
+    uint64_t ahead;          /* published and not yet taken */
+    uint64_t out;            /* samples not released */
+    uint64_t holds;          /* of those, kept as holds */
+    uint64_t oldest_publisher; /* the oldest sample out: its publisher and seq */
+    uint64_t oldest_seq;
+};
+int lshm_subscriber_get_statistics(struct lshm_subscriber *subscriber,
+                                   struct lshm_subscriber_statistics *statistics);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
