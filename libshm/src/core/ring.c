@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/ring.h"
+
+#include "base/atomic.h"
+#include "base/compiler.h"
+
+void lsi_ring_writer_init(struct lsi_ring_writer *writer, struct lshm_ring *ring, void *entries,
+                          uint32_t entry_count, uint32_t entry_bytes)
+{
+    *writer = (struct lsi_ring_writer){
+        .ring = ring,
+        .entries = entries,
+        .mask = entry_count - 1,
+        .entry_bytes = entry_bytes,
+    };
+}
+
+void lsi_ring_reader_init(struct lsi_ring_reader *reader, const struct lshm_ring *ring,
+                          const void *entries, uint32_t entry_count, uint32_t entry_bytes)
+{
+    *reader = (struct lsi_ring_reader){
+        .ring = ring,
+        .entries = entries,
+        .mask = entry_count - 1,
+        .entry_bytes = entry_bytes,
+    };
+}
+
+static struct lshm_entry *writer_entry(const struct lsi_ring_writer *writer, uint64_t seq)
+{
+    return (struct lshm_entry *)(writer->entries +
+                                 (seq & writer->mask) * (uint64_t)writer->entry_bytes);
+}
+
+static const struct lshm_entry *reader_entry(const struct lsi_ring_reader *reader, uint64_t seq)
+{
+    return (const struct lshm_entry *)(reader->entries +
+                                       (seq & reader->mask) * (uint64_t)reader->entry_bytes);
+}
+
+/* DIE none: the entry's commit word decides whether any of this is looked at. */
+static void store_words(struct lshm_entry *entry, const void *payload, uint32_t bytes)
+{
+    uint64_t *to = (uint64_t *)(entry + 1);
+    const uint64_t *from = payload;
+
+    for (uint32_t i = 0; i < (bytes + 7) / 8; i++)
+        lsi_store_relaxed(&to[i], from[i]); /* RLX: ordered by the commit word, P1 */
+}
+
+void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descriptor *descriptor,
+                      const void *payload)
+{
+    struct lshm_entry *entry = writer_entry(writer, writer->tail);
+    const unsigned char *next;
+
+    if (writer->marks_rewrites) {
+        /* RLX: ordered before the fields below by the fence. */
+        lsi_store_relaxed(&entry->commit, writer->tail);
+        /* DIE K1: entry marked as being rewritten. It reads as "nothing yet"; the message that was
+         * there was given up already. The broker's final tail stops here. */
+        /* ORD P0 release -> C2: a reader that copied one of the new fields finds the mark when it
+         * looks again; without it, it takes a mixture for the old message. */
+        lsi_fence_release();
+    }
+    /* RLX: all fields are ordered by the commit word, P1. */
+    lsi_store_relaxed(&entry->handle, descriptor->handle);
+    lsi_store_relaxed(&entry->length, descriptor->length);
+    lsi_store_relaxed(&entry->offset, descriptor->offset);
+    lsi_store_relaxed(&entry->flags, descriptor->flags);
+    lsi_store_relaxed(&entry->schema, descriptor->schema);
+    lsi_store_relaxed(&entry->time_ns, descriptor->time_ns);
+    lsi_store_relaxed(&entry->user[0], descriptor->user[0]);
+    lsi_store_relaxed(&entry->user[1], descriptor->user[1]);
+    if (descriptor->flags & LSHM_ENTRY_INLINE)
+        store_words(entry, payload, descriptor->length);
+    /* DIE K2: entry filled, not committed. Nobody sees it; slot and entry go with the publisher. */
+
+    writer->tail++;
+    /* ORD P1 release -> C1: publishes the descriptor and the payload it names; without it C1 reads
+     * a message that is not there yet. */
+    lsi_store_release(&entry->commit, writer->tail);
+    /* DIE K3: committed, nobody told. Readers that poll see it; a sleeper learns of it with the
+     * notice of this death, and the final tail counts it. */
+
+    next = (const unsigned char *)writer_entry(writer, writer->tail);
+    LSI_PREFETCH_WRITE(next);
+    if (writer->entry_bytes > sizeof *entry)
+        LSI_PREFETCH_WRITE(next + sizeof *entry);
+}
+
+static void load_words(const struct lshm_entry *entry, void *block, uint32_t bytes)
+{
+    const uint64_t *from = (const uint64_t *)(entry + 1);
+    uint64_t *to = block;
+
+    for (uint32_t i = 0; i < (bytes + 7) / 8; i++)
+        to[i] = lsi_load_relaxed(&from[i]); /* RLX: ordered by C1 and C2 */
+}
+
+int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
+                  struct lsi_descriptor *ret_descriptor, void *block)
+{
+    const struct lshm_entry *entry = reader_entry(reader, seq);
+    struct lsi_descriptor *d = ret_descriptor;
+    uint64_t commit;
+
+    if (reader->entry_bytes > sizeof *entry)
+        LSI_PREFETCH_READ(entry + 1);
+    /* ORD C1 acquire <- P1 */
+    commit = lsi_load_acquire(&entry->commit);
+    if (commit != seq + 1)
+        return commit > seq + 1 ? LSI_RING_LAPPED : LSI_RING_NOTHING;
+
+    /* RLX: after C1; each word is read once, what it says is checked by the caller. */
+    d->handle = lsi_load_relaxed(&entry->handle);
+    d->length = lsi_load_relaxed(&entry->length);
+    d->offset = lsi_load_relaxed(&entry->offset);
+    d->flags = lsi_load_relaxed(&entry->flags);
+    d->schema = lsi_load_relaxed(&entry->schema);
+    d->time_ns = lsi_load_relaxed(&entry->time_ns);
+    d->user[0] = lsi_load_relaxed(&entry->user[0]);
+    d->user[1] = lsi_load_relaxed(&entry->user[1]);
+    if (d->flags & LSHM_ENTRY_INLINE) {
+        if (d->length > lsi_ring_inline_bytes(reader->entry_bytes))
+            return LSI_RING_CORRUPT;
+        load_words(entry, block, d->length);
+    }
+
+    /* ORD C2 acquire <- P0: what was copied is older than this look at the commit word. */
+    lsi_fence_acquire();
+    /* RLX: after C2. */
+    return lsi_load_relaxed(&entry->commit) == seq + 1 ? LSI_RING_TAKEN : LSI_RING_LAPPED;
+}
+
+bool lsi_ring_has(const struct lsi_ring_reader *reader, uint64_t seq)
+{
+    /* RLX: only decides whether to look properly. */
+    return lsi_load_relaxed(&reader_entry(reader, seq)->commit) > seq;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subscription's samples of one ring: what was taken and is not released yet.
+ *
+ * MODEL  Messages from the cursor to the position are the window, at most B. A sample in it is
+ *        protected by the cursor alone. When an older sample is kept while younger ones are released,
+ *        or the window is full, the older one becomes a hold (an entry in the cell's table) and the
+ *        cursor moves past it. A sample of an inline message is a private copy and needs neither.
+ *
+ *   take:  -> WINDOW -> (released) FREE
+ *               |-> HELD    (hold entered, cursor passed) -> dropped, FREE
+ *               '-> COPIED  (inline, cursor passed)       -> FREE
+ *
+ * One thread at a time. No allocation: the owner passes the arrays.
+ */
+#ifndef LSI_WINDOW_H
+#define LSI_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lshm/abi.h>
+
+#include "core/cell.h"
+
+#define LSI_SAMPLE_FREE 0u
+#define LSI_SAMPLE_WINDOW 1u
+#define LSI_SAMPLE_HELD 2u
+#define LSI_SAMPLE_COPIED 3u
+
+struct lsi_sample {
+    uint64_t seq;
+    uint32_t generation; /* +1 at each release: a token is good once */
+    uint32_t hold;       /* index in the hold table while HELD */
+    uint8_t state;
+    bool copied;         /* the payload is a private copy */
+};
+
+struct lsi_window {
+    struct lshm_cell *cell;
+    uint64_t cursor;            /* as published */
+    uint64_t position;          /* next message to take */
+    uint32_t window;            /* B */
+    uint32_t holds;             /* H */
+    uint32_t mask;              /* of at: a power of two >= B, minus 1 */
+    uint32_t free_count;        /* samples */
+    uint32_t free_hold_count;
+    uint32_t released_ahead;    /* in the window, behind an older sample that is out */
+    uint32_t *at;               /* sample of seq & mask, or LSI_WINDOW_RELEASED */
+    struct lsi_sample *samples; /* B + H */
+    uint32_t *free_samples;     /* B + H */
+    uint32_t *free_holds;       /* H */
+};
+#define LSI_WINDOW_RELEASED UINT32_MAX
+
+/* Entries that `at` needs for a window of B. */
+uint32_t lsi_window_slots(uint32_t window);
+/* The four arrays have the sizes above; position and cursor are where the join said. */
+void lsi_window_init(struct lsi_window *window, struct lshm_cell *cell, uint32_t size,
+                     uint32_t holds, uint64_t start);
+
+/* Whether one more sample can be out, making holds of the oldest if need be. */
+bool lsi_window_make_room(struct lsi_window *window, uint64_t now_ns);
+/* Message `position` was taken: its sample. Room was made. */
+uint32_t lsi_window_add(struct lsi_window *window, bool copied);
+/* Message `position` is skipped (its descriptor was not valid). */
+void lsi_window_skip(struct lsi_window *window);
+/* A sample that is out is done with. Settle once per call when all are marked. */
+void lsi_window_release(struct lsi_window *window, uint32_t sample);
+/* Moves the cursor as far as it can go. Returns whether a publisher could gain by it. */
+bool lsi_window_settle(struct lsi_window *window, uint64_t now_ns);
+
+/* Samples out. */
+static inline uint32_t lsi_window_out(const struct lsi_window *window)
+{
+    return window->window + window->holds - window->free_count;
+}
+
+#endif
