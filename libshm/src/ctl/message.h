@@ -11,14 +11,19 @@
  *   generation changed before the reply came: every request is idempotent by (client, id).
  * PUSHES go from the broker to a client unasked, numbered 1, 2, … in the header's id; the board's
  *   `pushed` counts them, so a client that does not sleep need not look at its socket. A client says
- *   RECEIVED when it has acted on them; at most LSI_CTL_UNACKED_FDS descriptors are on their way.
+ *   RECEIVED when it has acted on them; at most LSI_CTL_UNACKED_FDS descriptors of pushes are on
+ *   their way, so a client that is owed many says RECEIVED while it waits for its reply.
  *   A new worker pushes again what was not acknowledged; clients take repeats in their stride.
+ *   Numbers only rise, but some may be missing after a change of worker: a client compares `pushed`
+ *   with the highest number it has seen. `pushed` is raised before the push can be received.
+ *   Pushes and replies come in the order in which the broker made them.
  *
  * MAP THEN SEAL: a memfd that a client will write comes read-write; the client maps it, fallocates
  *   it, closes it and sends MAPPED; the broker seals it (FUTURE_WRITE | SEAL) and only then hands
  *   read-only descriptors to others.
  *
- * Attach:   HELLO -> [public, board part 0, control part 0 (rw)], MAPPED(control) -> reply
+ * Attach:   HELLO -> reply HELLO [public, board part 0, control part 0 (rw)], MAPPED(control; the
+ *           HELLO's id) -> reply MAPPED, a bare header. Inspectors: two descriptors and no MAPPED.
  * Publish:  PUBLISHER_OPEN -> PUBLISHER_MEMORY [ring rw, segments rw] (a reply of its own type, same
  *           id), MAPPED(ring, segments) -> (PEER pushes), reply PUBLISHER_OPEN. Existing subscribers
  *           get a RING push; their rows are on the publisher's board before the reply.
@@ -52,7 +57,8 @@ enum lsi_ctl_type {
     LSI_CTL_LINK_LEAVE = 8,
     LSI_CTL_LINK_RESET = 9,       /* no reply */
     LSI_CTL_RECEIVED = 10,        /* no reply */
-    LSI_CTL_CHANNEL = 11,         /* no reply: CHANNEL pushes to both ends follow */
+    LSI_CTL_CHANNEL = 11,         /* no reply: CHANNEL pushes to both ends follow; ask again after
+                                     a change of worker */
     LSI_CTL_STATUS = 12,
     LSI_CTL_LIST = 13,
     LSI_CTL_REGION = 14,          /* inspectors: a region's read-only descriptor */

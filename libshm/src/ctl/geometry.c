@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/geometry.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RING_FLAGS (LSHM_RING_MAY_BLOCK | LSHM_RING_TIMESTAMPS)
+
+_Static_assert(sizeof(struct lshm_ring) <= LSI_RING_HEADER_BYTES, "the header fits its room");
+_Static_assert(LSHM_ENTRY_BYTES_MIN == sizeof(struct lshm_entry), "smallest entry: a descriptor");
+
+/* value rounded up to a multiple of a power of two; 0 when it does not fit 64 bits */
+static uint64_t round_up(uint64_t value, uint64_t multiple)
+{
+    uint64_t sum;
+
+    if (__builtin_add_overflow(value, multiple - 1, &sum))
+        return 0;
+    return sum & ~(multiple - 1);
+}
+
+static int is_power_of_two(uint64_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+static int is_entry_count(uint32_t count)
+{
+    return is_power_of_two(count) && count >= LSHM_RING_ENTRIES_MIN &&
+           count <= LSHM_RING_ENTRIES_MAX;
+}
+
+static int is_entry_bytes(uint32_t bytes)
+{
+    return bytes >= LSHM_ENTRY_BYTES_MIN && bytes <= LSHM_ENTRY_BYTES_MAX &&
+           bytes % LSHM_ENTRY_BYTES_MIN == 0;
+}
+
+static const char *bad_field(const struct lsi_ctl_publisher_open *request)
+{
+    if (!is_entry_count(request->entry_count))
+        return "ring_entries";
+    if (!is_entry_bytes(request->entry_bytes))
+        return "entry_bytes";
+    if (request->slot_bytes > LSI_SLOT_BYTES_MAX)
+        return "payload_bytes";
+    if (request->slot_count > LSHM_SLOTS_MAX || (request->slot_count == 0) != (request->slot_bytes == 0))
+        return "slot_count";
+    if (request->history > request->entry_count - request->entry_count / 4)
+        return "history";
+    if (request->retain > request->entry_count)
+        return "retain";
+    return request->flags & ~RING_FLAGS ? "flags" : NULL;
+}
+
+int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t page_bytes,
+                      struct lsi_ctl_geometry *ret_geometry, const char **ret_field)
+{
+    struct lsi_ctl_geometry geometry = {0};
+
+    *ret_field = bad_field(request);
+    if (*ret_field)
+        return -EINVAL;
+    if (page_bytes < LSI_SLOT_PAGE_BYTES)
+        page_bytes = LSI_SLOT_PAGE_BYTES;
+    geometry.entry_count = request->entry_count;
+    geometry.entry_bytes = request->entry_bytes;
+    geometry.flags = request->flags;
+    geometry.history = request->history;
+    geometry.retain = request->retain;
+    geometry.slot_count = request->slot_count;
+    geometry.states_offset = LSI_RING_HEADER_BYTES;
+    geometry.entries_offset =
+        round_up(geometry.states_offset + request->slot_count, LSI_SLOT_PAGE_BYTES);
+    geometry.ring_bytes = round_up(
+        geometry.entries_offset + (uint64_t)request->entry_count * request->entry_bytes, page_bytes);
+    if (request->slot_count > 0) {
+        const uint64_t align =
+            request->slot_bytes < LSI_SLOT_PAGE_BYTES ? LSI_SLOT_ALIGN_BYTES : LSI_SLOT_PAGE_BYTES;
+
+        geometry.slot_bytes = round_up(request->slot_bytes, align);
+        geometry.slots_per_segment = request->slot_count;
+        geometry.segment_count = 1;
+        geometry.segment_bytes[0] = round_up(geometry.slot_bytes * request->slot_count, page_bytes);
+    }
+    if (lsi_geometry_bytes(&geometry) > LSI_PAYLOAD_BYTES_MAX)
+        return -EOVERFLOW;
+    *ret_geometry = geometry;
+    return 0;
+}
+
+static int check_ring(const struct lsi_ctl_geometry *geometry)
+{
+    uint64_t end;
+
+    if (!is_entry_count(geometry->entry_count) || !is_entry_bytes(geometry->entry_bytes))
+        return 0;
+    if (geometry->history > geometry->entry_count - geometry->entry_count / 4)
+        return 0;
+    if (geometry->states_offset < sizeof(struct lshm_ring) ||
+        geometry->entries_offset % LSHM_ENTRY_BYTES_MIN != 0)
+        return 0;
+    if (__builtin_add_overflow(geometry->states_offset, (uint64_t)geometry->slot_count, &end) ||
+        end > geometry->entries_offset)
+        return 0;
+    if (__builtin_add_overflow(geometry->entries_offset,
+                               (uint64_t)geometry->entry_count * geometry->entry_bytes, &end))
+        return 0;
+    return end <= geometry->ring_bytes;
+}
+
+static int check_segments(const struct lsi_ctl_geometry *geometry)
+{
+    uint64_t left = geometry->slot_count;
+    uint32_t i;
+
+    if (geometry->slot_count == 0)
+        return geometry->segment_count == 0;
+    if (geometry->segment_count == 0 || geometry->segment_count > LSI_CTL_SEGMENTS ||
+        geometry->slots_per_segment == 0 || geometry->slots_per_segment > LSHM_SLOTS_MAX)
+        return 0;
+    if (geometry->slot_bytes == 0 || geometry->slot_bytes > LSI_SLOT_BYTES_MAX ||
+        geometry->slot_bytes % LSI_SLOT_ALIGN_BYTES != 0)
+        return 0;
+    for (i = 0; i < geometry->segment_count; i++) {
+        uint64_t slots = left < geometry->slots_per_segment ? left : geometry->slots_per_segment;
+
+        /* 2^24 slots of less than 2^32 bytes: the product fits */
+        if (slots == 0 || slots * geometry->slot_bytes > geometry->segment_bytes[i])
+            return 0;
+        left -= slots;
+    }
+    return left == 0;
+}
+
+int lsi_geometry_check(const struct lsi_ctl_geometry *geometry)
+{
+    return check_ring(geometry) && check_segments(geometry) &&
+           lsi_geometry_bytes(geometry) <= LSI_PAYLOAD_BYTES_MAX;
+}
+
+uint64_t lsi_geometry_bytes(const struct lsi_ctl_geometry *geometry)
+{
+    uint64_t bytes = geometry->ring_bytes;
+    uint32_t i;
+
+    for (i = 0; i < geometry->segment_count && i < LSI_CTL_SEGMENTS; i++) {
+        if (__builtin_add_overflow(bytes, geometry->segment_bytes[i], &bytes))
+            return UINT64_MAX;
+    }
+    return bytes;
+}
+
+uint32_t lsi_geometry_cell_lines(uint32_t holds)
+{
+    return LSHM_CELL_LINES + holds / LSHM_HOLDS_PER_LINE + (holds % LSHM_HOLDS_PER_LINE != 0);
+}
