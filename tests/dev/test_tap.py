@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Self-test of tools/dev/tap: nothing that went wrong in a TAP program is counted as passed."""
+import os
+import subprocess
+import sys
+import tempfile
+
+TAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "dev", "tap")
+SKIPS = "# comment\np/root-*  needs root\n"
+
+# name, shell program, expected (state, test) list
+CASES = [
+    ("all pass", "echo 1..2; echo ok 1 - a; echo ok 2 - b", ["pass p/a", "pass p/b"]),
+    ("one fails", "echo 1..2; echo ok 1 - a; echo not ok 2 - b; exit 1", ["pass p/a", "fail p/b"]),
+    ("one fails, exit 0", "echo 1..1; echo not ok 1 - a", ["fail p/a"]),
+    ("todo is a failure", "echo 1..1; echo 'not ok 1 - a # TO''DO x'", ["fail p/a # TO" "DO x"]),
+    ("plan at the end", "echo ok 1 - a; echo 1..1", ["pass p/a"]),
+    ("two groups", "echo 1..1; echo ok 1 - a; echo 1..1; echo ok 1 - b", ["pass p/a", "pass p/b"]),
+    ("no plan", "echo ok 1 - a", ["pass p/a", "fail p"]),
+    ("ends early", "echo 1..2; echo ok 1 - a", ["pass p/a", "fail p"]),
+    ("too many", "echo 1..1; echo ok 1 - a; echo ok 2 - b", ["pass p/a", "pass p/b", "fail p"]),
+    ("empty plan", "echo 1..0", ["fail p"]),
+    ("no output", "true", ["fail p"]),
+    ("bail out", "echo 1..1; echo ok 1 - a; echo 'Bail out! x'", ["pass p/a", "fail p"]),
+    ("exit status", "echo 1..1; echo ok 1 - a; exit 3", ["pass p/a", "fail p"]),
+    ("signal", "echo 1..1; echo ok 1 - a; kill -SEGV $$", ["pass p/a", "fail p"]),
+    ("time-out", "echo 1..1; echo ok 1 - a; sleep 30", ["pass p/a", "fail p"]),
+    ("failing group set-up", "echo 1..1; echo not ok 0 - g; exit 1", ["fail p/g"]),
+    ("skip, allowed", "echo 1..1; echo 'ok 1 - root-a # SKIP x'", ["skip p/root-a"]),
+    ("skip, cmocka's", "echo 1..1; echo 'not ok 1 # SKIP root-a'", ["skip p/root-a"]),
+    ("skip, not allowed", "echo 1..1; echo 'ok 1 - a # SKIP x'", ["fail p/a"]),
+    ("skip of all, not allowed", "echo '1..0 # SKIP x'", ["fail p/all"]),
+    ("stderr is not parsed", "echo 1..1; echo ok 1 - a; echo ok 2 - b >&2", ["pass p/a"]),
+]
+PLAIN_CASES = [
+    ("plain passes", "exit 0", ["pass p"]),
+    ("plain fails", "exit 1", ["fail p"]),
+]
+
+
+def run(directory, script, *options):
+    results = os.path.join(directory, "results")
+    skips = os.path.join(directory, "skips")
+    with open(skips, "w", encoding="utf-8") as f:
+        f.write(SKIPS)
+    if os.path.exists(results):
+        os.remove(results)
+    done = subprocess.run([sys.executable, TAP, "--results", results, "--skips", skips, "--timeout",
+                           "1", "--name", "p", *options, "--", "bash", "-c", script],
+                          capture_output=True, text=True)
+    with open(results, encoding="utf-8") as f:
+        found = [" ".join(line.split("\t")[:2]) for line in f]
+    return done.returncode, found, done.stdout + done.stderr
+
+
+def main():
+    print(f"1..{len(CASES) + len(PLAIN_CASES)}")
+    failures = 0
+    cases = [(case, ()) for case in CASES] + [(case, ("--plain",)) for case in PLAIN_CASES]
+    with tempfile.TemporaryDirectory() as directory:
+        for number, ((name, script, expected), options) in enumerate(cases, 1):
+            status, found, output = run(directory, script, *options)
+            bad = any(line.startswith("fail") for line in expected)
+            passed = found == expected and status == int(bad)
+            failures += not passed
+            print(f"{'ok' if passed else 'not ok'} {number} - {name}")
+            if not passed:
+                print(f"# status {status}, found {found}, expected {expected}")
+                print("".join(f"# {line}\n" for line in output.splitlines()), end="")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
