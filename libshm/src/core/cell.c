@@ -9,6 +9,8 @@ uint64_t lsi_cell_join(struct lshm_cell *cell, const struct lshm_ring *ring, uin
 {
     uint64_t horizon;
 
+    if (start > LSI_SEQ_MAX)
+        start = LSI_SEQ_MAX;
     /* RLX: ordered by the fence. */
     lsi_store_relaxed(&cell->cursor, start + 1);
     /* DIE J1: a cursor at the start, no reader behind it. It pins the ring from here on until the
@@ -19,7 +21,7 @@ uint64_t lsi_cell_join(struct lshm_cell *cell, const struct lshm_ring *ring, uin
     /* RLX: after J1; a horizon pulled back again only makes us start later than we could. */
     horizon = lsi_load_relaxed(&ring->horizon);
     if (horizon > start) {
-        start = horizon;
+        start = horizon < LSI_SEQ_MAX ? horizon : LSI_SEQ_MAX;
         lsi_cell_set_cursor(cell, start);
     }
     return start;

@@ -62,9 +62,11 @@ bool lsi_window_make_room(struct lsi_window *w, uint64_t now_ns)
         return false;
     if (w->position - w->cursor < w->window)
         return true;
-    if (!keep(w, w->cursor, now_ns))
-        return false;
-    w->cursor++;
+    if (w->at[w->cursor & w->mask] != LSI_WINDOW_RELEASED) {
+        if (!keep(w, w->cursor, now_ns))
+            return false;
+        w->cursor++;
+    }
     pass_released(w);
     lsi_cell_set_cursor(w->cell, w->cursor);
     return true;
