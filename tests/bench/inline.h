@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every system's loops use, so that it costs the same in each: clock, waiting, payload.
+ */
+#ifndef BENCH_INLINE_H
+#define BENCH_INLINE_H
+
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+static inline uint64_t bench_ticks(void)
+{
+    return __rdtsc();
+}
+static inline void bench_pause(void)
+{
+    _mm_pause();
+}
+#else
+static inline uint64_t bench_ticks(void)
+{
+    return bench_now_ns();
+}
+static inline void bench_pause(void)
+{
+}
+#endif
+
+static inline uint64_t bench_load(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void bench_store(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* 64 bytes at a time; the compiler makes them the vectors it has. */
+typedef uint64_t bench_vector __attribute__((vector_size(64), aligned(8), may_alias));
+
+static inline void bench_fill(void *data, const struct bench_cell *cell, uint64_t value)
+{
+    if (cell->touch == BENCH_TOUCH_HEAD) {
+        memcpy(data, &value, sizeof(value));
+        memcpy((char *)data + sizeof(value), &value, sizeof(value));
+        return;
+    }
+    const bench_vector vector = {value, value, value, value, value, value, value, value};
+    bench_vector *to = data;
+    for (size_t i = 0; i < cell->size / sizeof(vector); i++) {
+        to[i] = vector;
+    }
+}
+
+static inline uint64_t bench_sum(const void *data, const struct bench_cell *cell)
+{
+    if (cell->touch == BENCH_TOUCH_HEAD) {
+        uint64_t words[2];
+        memcpy(words, data, sizeof(words));
+        return words[0] + words[1];
+    }
+    const bench_vector *from = data;
+    bench_vector sum = {0}, odd = {0};
+    size_t count = cell->size / sizeof(sum);
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        sum += from[i];
+        odd += from[i + 1];
+    }
+    if (count % 2) {
+        sum += from[count - 1];
+    }
+    sum += odd;
+    return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+}
+
+/* What bench_sum() of messages filled with 0, 1, ... messages - 1 adds up to. */
+static inline void bench_check_sum(const struct bench_cell *cell, uint64_t sum, uint64_t messages)
+{
+    uint64_t words = (cell->touch == BENCH_TOUCH_HEAD ? BENCH_HEAD_BYTES : cell->size) / 8;
+    if (sum != words * (messages * (messages - 1) / 2)) {
+        bench_die("a message was lost or its bytes were not those written");
+    }
+}
+
+/* The consumer's times of a one-way measurement: one for each chunk. */
+struct bench_chunks {
+    uint32_t *times;
+    uint64_t count, chunk, next, start, received;
+};
+
+#define BENCH_CHUNK_SCALE 100u /* one-way times are hundredths of a tick */
+
+static inline void bench_chunks_begin(struct bench_chunks *chunks, struct bench_shared *shared,
+                                      uint64_t messages, uint32_t batch)
+{
+    uint64_t chunk = messages / 64;
+    chunk = chunk > BENCH_CHUNK_MESSAGES ? BENCH_CHUNK_MESSAGES : chunk;
+    chunk = chunk < batch ? batch : chunk;
+    shared->times_per_tick = BENCH_CHUNK_SCALE;
+    *chunks = (struct bench_chunks){.times = shared->times, .chunk = chunk, .next = chunk,
+                                    .start = bench_ticks()};
+}
+
+/* `received` messages have come so far. */
+static inline void bench_chunks_note(struct bench_chunks *chunks, uint64_t received)
+{
+    if (received < chunks->next) {
+        return;
+    }
+    uint64_t now = bench_ticks();
+    uint64_t time = (now - chunks->start) * BENCH_CHUNK_SCALE / (received - chunks->received);
+    if (chunks->count < BENCH_TIMES_MAX) {
+        chunks->times[chunks->count++] = time > UINT32_MAX ? UINT32_MAX : (uint32_t)time;
+    }
+    chunks->start = now;
+    chunks->received = received;
+    chunks->next = received + chunks->chunk;
+}
+
+static inline void bench_note_trip(struct bench_shared *shared, uint64_t trip, uint64_t ticks)
+{
+    shared->times[trip] = ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks;
+}
+
+#endif
