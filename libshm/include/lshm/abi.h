@@ -4,8 +4,8 @@
  *
  * RULES
  *   One writer.    Each word has one writing process for its whole life; each memfd too. The column
- *                  "writer" below names it. Everyone else maps the memfd read-only, and the memfd is
- *                  sealed so that this cannot be changed (libshm/doc/design.md, section 3).
+ *                  "writer" below names it. Everyone else maps the memfd read-only, and the memfd
+ *                  is sealed so that this cannot be changed (libshm/doc/design.md, section 3).
  *   Not trusted.   What another process writes is input. Readers copy a word once, check it against
  *                  what the broker told them, and then use the copy. Sizes, counts and offsets of a
  *                  region come from the broker's messages; the header is for inspectors only.
@@ -22,8 +22,8 @@
  *   data segment    slots, nothing else                   publisher    its subscribers, broker
  *
  * Boards and control regions grow by numbered parts (part 0, 1, 2 …), each a memfd of its own. What
- * lies inside is named by a reference: part number and line number (struct lshm_ref). A roster grows
- * by parts as well: part k is one run of LSHM_ROSTER_ROWS << k rows on one board part.
+ * lies inside is named by a reference: part number and line number (struct lshm_ref). A roster
+ * grows by parts as well: part k is one run of LSHM_ROSTER_ROWS << k rows on one board part.
  */
 #ifndef LSHM_ABI_H
 #define LSHM_ABI_H
@@ -46,7 +46,7 @@
 /* Limits of the layout. Defaults and run-time quotas are the broker's (lshm status). */
 #define LSHM_TOPIC_BYTES 128u       /* name with its closing NUL */
 #define LSHM_NAME_BYTES 64u         /* a client's name, likewise */
-#define LSHM_ROSTER_ROWS 16u        /* rows of roster part 0; part k has twice as many as part k-1 */
+#define LSHM_ROSTER_ROWS 16u        /* rows of roster part 0; part k has twice as many as part k-1*/
 #define LSHM_ROSTER_PARTS 12u       /* 16 * (2^12 - 1) = 65,520 readers of one publisher */
 #define LSHM_RING_ENTRIES_MIN 4u
 #define LSHM_RING_ENTRIES_MAX 65536u
@@ -67,33 +67,33 @@ struct lshm_ref {
  * REGION HEADER, 64 bytes, first in every region but data segments.
  */
 struct lshm_region_header {
-    /*                           off writer meaning                                                */
-    uint32_t magic;            /*  0 owner  LSHM_REGION_MAGIC                                      */
-    uint16_t abi_major;        /*  4 owner  LSHM_ABI_MAJOR of the writer                           */
-    uint16_t abi_minor;        /*  6 owner                                                         */
-    uint32_t kind;             /*  8 owner  LSHM_REGION_…                                          */
-    uint32_t part;             /* 12 owner  number of this part, 0 for regions without parts       */
-    uint64_t bytes;            /* 16 owner  size of the region                                     */
-    uint64_t region;           /* 24 owner  the broker's number for it, never reused               */
-    uint64_t client;           /* 32 owner  client it belongs to, 0 for the public region          */
-    uint64_t reserved_40[3];   /* 40        zero                                                   */
+    /*                           off writer meaning */
+    uint32_t magic;            /*  0 owner  LSHM_REGION_MAGIC */
+    uint16_t abi_major;        /*  4 owner  LSHM_ABI_MAJOR of the writer */
+    uint16_t abi_minor;        /*  6 owner */
+    uint32_t kind;             /*  8 owner  LSHM_REGION_… */
+    uint32_t part;             /* 12 owner  number of this part, 0 for regions without parts */
+    uint64_t bytes;            /* 16 owner  size of the region */
+    uint64_t region;           /* 24 owner  the broker's number for it, never reused */
+    uint64_t client;           /* 32 owner  client it belongs to, 0 for the public region */
+    uint64_t reserved_40[3];   /* 40        zero */
 };
 
 /*
  * PUBLIC REGION. Written by the broker, read by all.
  */
 struct lshm_public {
-    struct lshm_region_header header; /*   0 broker                                                */
-    uint64_t features;                /*  64 broker LSHM_FEATURE_… bits in force                   */
-    uint64_t start_ns;                /*  72 broker CLOCK_REALTIME when the keeper started         */
-    uint64_t clients_max;             /*  80 broker quotas and defaults, for lshm status           */
-    uint64_t slots_bytes_max;         /*  88 broker data bytes one client may own                  */
-    uint64_t reserved_96[4];          /*  96        zero                                           */
-    uint64_t worker_generation;       /* 128 broker +1 whenever a new worker took over             */
-    uint64_t draining;                /* 136 broker not 0: the broker was told to stop             */
-    uint64_t reserved_144[14];        /* 144        zero                                           */
-    uint64_t flag_version;            /* 256 broker feature flags: version, then words             */
-    uint64_t flags[31];               /* 264 broker                                                */
+    struct lshm_region_header header; /*   0 broker */
+    uint64_t features;                /*  64 broker LSHM_FEATURE_… bits in force */
+    uint64_t start_ns;                /*  72 broker CLOCK_REALTIME when the keeper started */
+    uint64_t clients_max;             /*  80 broker quotas and defaults, for lshm status */
+    uint64_t slots_bytes_max;         /*  88 broker data bytes one client may own */
+    uint64_t reserved_96[4];          /*  96        zero */
+    uint64_t worker_generation;       /* 128 broker +1 whenever a new worker took over */
+    uint64_t draining;                /* 136 broker not 0: the broker was told to stop */
+    uint64_t reserved_144[14];        /* 144        zero */
+    uint64_t flag_version;            /* 256 broker feature flags: version, then words */
+    uint64_t flags[31];               /* 264 broker */
 };
 
 /*
@@ -101,11 +101,11 @@ struct lshm_public {
  * All other lines are given out to the records below.
  */
 struct lshm_board {
-    struct lshm_region_header header; /*   0 broker                                                */
-    uint64_t reserved_64[8];          /*  64        zero                                           */
+    struct lshm_region_header header; /*   0 broker */
+    uint64_t reserved_64[8];          /*  64        zero */
     uint64_t pushed;                  /* 128 broker messages pushed to this client so far; more
-                                                    than it has read: read the control socket      */
-    uint64_t reserved_136[15];        /* 136        zero                                           */
+                                                    than it has read: read the control socket */
+    uint64_t reserved_136[15];        /* 136        zero */
 };
 #define LSHM_BOARD_FIRST_LINE_PART0 2u
 #define LSHM_BOARD_FIRST_LINE 1u
@@ -114,12 +114,12 @@ struct lshm_board {
  * PUBLISHER RECORD, one line on the publisher's own board: whom it must wait for.
  */
 struct lshm_board_publisher {
-    uint64_t roster_version;    /*  0 broker +1 after any change of a row or of the directory      */
-    uint64_t publisher;         /*  8 broker the port's number                                     */
-    uint64_t topic;             /* 16 broker the topic's number                                    */
-    uint32_t roster_parts;      /* 24 broker parts in the directory                                */
-    uint32_t reserved_28;       /* 28        zero                                                  */
-    struct lshm_ref roster[LSHM_ROSTER_PARTS]; /* 32 broker where each part's run of rows starts   */
+    uint64_t roster_version;    /*  0 broker +1 after any change of a row or of the directory */
+    uint64_t publisher;         /*  8 broker the port's number */
+    uint64_t topic;             /* 16 broker the topic's number */
+    uint32_t roster_parts;      /* 24 broker parts in the directory */
+    uint32_t reserved_28;       /* 28        zero */
+    struct lshm_ref roster[LSHM_ROSTER_PARTS]; /* 32 broker where each part's run of rows starts */
 };
 
 /*
@@ -147,16 +147,16 @@ struct lshm_board_publisher {
 #define LSHM_READER_EVICTABLE 8u   /* no membarrier: its quarantine is the whole ring */
 
 struct lshm_roster_row {
-    uint64_t state;             /*  0 broker generation << 8 | LSHM_ROW_…                          */
-    uint64_t client;            /*  8 broker the reader's client number                            */
-    struct lshm_ref cell;       /* 16 broker its cell: part and line of that client's control region */
-    uint64_t link;              /* 24 broker number of this (subscription, publisher) pair         */
-    uint32_t flags;             /* 32 broker LSHM_READER_…                                         */
-    uint32_t window;            /* 36 broker B                                                     */
-    uint32_t holds;             /* 40 broker H                                                     */
-    uint32_t reserved_44;       /* 44        zero                                                  */
-    uint64_t orphan_mask;       /* 48 broker ORPHAN: hold entries that still count                 */
-    uint64_t reserved_56;       /* 56        zero                                                  */
+    uint64_t state;             /*  0 broker generation << 8 | LSHM_ROW_… */
+    uint64_t client;            /*  8 broker the reader's client number */
+    struct lshm_ref cell;       /* 16 broker its cell: part and line of that client */
+    uint64_t link;              /* 24 broker number of this (subscription, publisher) pair */
+    uint32_t flags;             /* 32 broker LSHM_READER_… */
+    uint32_t window;            /* 36 broker B */
+    uint32_t holds;             /* 40 broker H */
+    uint32_t reserved_44;       /* 44        zero */
+    uint64_t orphan_mask;       /* 48 broker ORPHAN: hold entries that still count */
+    uint64_t reserved_56;       /* 56        zero */
 };
 
 /*
@@ -170,12 +170,12 @@ struct lshm_roster_row {
 #define LSHM_LINK_DEAD 2u     /* the publisher is gone; nothing at or past final_tail exists */
 #define LSHM_LINK_EVICTED 3u
 struct lshm_board_reader {
-    uint64_t state;             /*  0 broker LSHM_LINK_…                                           */
-    uint64_t link;              /*  8 broker number of the pair                                    */
-    uint64_t final_tail;        /* 16 broker valid once DEAD                                       */
-    uint64_t closing_floor;     /* 24 broker messages below are closed to a lossy reader           */
-    uint64_t publisher;         /* 32 broker the port's number                                     */
-    uint64_t reserved_40[11];   /* 40        zero                                                  */
+    uint64_t state;             /*  0 broker LSHM_LINK_… */
+    uint64_t link;              /*  8 broker number of the pair */
+    uint64_t final_tail;        /* 16 broker valid once DEAD */
+    uint64_t closing_floor;     /* 24 broker messages below are closed to a lossy reader */
+    uint64_t publisher;         /* 32 broker the port's number */
+    uint64_t reserved_40[11];   /* 40        zero */
 };
 
 /*
@@ -183,15 +183,15 @@ struct lshm_board_reader {
  * client's counters. All other lines are given out, by the broker, to reader cells.
  */
 struct lshm_control {
-    struct lshm_region_header header; /*   0 client                                                */
-    uint64_t reserved_64[8];          /*  64        zero                                           */
-    uint64_t sleep;                   /* 128 client generation; odd: it sleeps, or is about to     */
-    uint64_t reserved_136[15];        /* 136        zero                                           */
-    uint64_t sleeps;                  /* 256 client times it went to sleep                         */
-    uint64_t wakes_sent;              /* 264 client wake-ups it sent                               */
-    uint64_t wakes_full;              /* 272 client … that found the channel full already          */
-    uint64_t maps;                    /* 280 client peer regions it has mapped now                 */
-    uint64_t reserved_288[12];        /* 288        zero                                           */
+    struct lshm_region_header header; /*   0 client */
+    uint64_t reserved_64[8];          /*  64        zero */
+    uint64_t sleep;                   /* 128 client generation; odd: it sleeps, or is about to */
+    uint64_t reserved_136[15];        /* 136        zero */
+    uint64_t sleeps;                  /* 256 client times it went to sleep */
+    uint64_t wakes_sent;              /* 264 client wake-ups it sent */
+    uint64_t wakes_full;              /* 272 client … that found the channel full already */
+    uint64_t maps;                    /* 280 client peer regions it has mapped now */
+    uint64_t reserved_288[12];        /* 288        zero */
 };
 #define LSHM_CONTROL_FIRST_LINE_PART0 3u
 #define LSHM_CONTROL_FIRST_LINE 1u
@@ -201,27 +201,27 @@ struct lshm_control {
  * Line 0 is what publishers look at. Messages from the cursor to the reader's private position are
  * its window: at most B.
  */
-#define LSHM_CURSOR_UNSET 0u               /* not joined yet: pins what the publisher has committed */
+#define LSHM_CURSOR_UNSET 0u               /* not joined yet: pins what the publisher committed */
 #define LSHM_CURSOR_CLOSED UINT64_MAX      /* pins nothing any more, except by its holds */
 struct lshm_hold {
-    uint64_t seq_plus_1;        /*  0 client message kept, 0: none. Never moves inside the table   */
-    uint64_t since_ns;          /*  8 client CLOCK_MONOTONIC_COARSE when it became a hold          */
+    uint64_t seq_plus_1;        /*  0 client message kept, 0: none. Never moves inside the table */
+    uint64_t since_ns;          /*  8 client CLOCK_MONOTONIC_COARSE when it became a hold */
 };
 struct lshm_cell {
-    uint64_t cursor;            /*   0 client n+1: messages from n on may be in use; 0 unset       */
-    uint64_t hold_version;      /*   8 client +1 after each change of the hold table               */
-    uint64_t borrow;            /*  16 client lossy readers: end of what they may touch (exclusive) */
-    uint64_t reserved_24[13];   /*  24        zero                                                 */
-    uint64_t link;              /* 128 client the pair this cell serves, for inspectors            */
-    uint64_t position;          /* 136 client next message to take: a hint for inspectors          */
-    uint64_t taken;             /* 144 client messages taken                                       */
-    uint64_t lost_start;        /* 152 client … lost before a start raised from 0                  */
-    uint64_t lost_lapped;       /* 160 client … lapped (lossy)                                     */
-    uint64_t lost_limit;        /* 168 client … skipped by a queue limit                           */
-    uint64_t lost_evicted;      /* 176 client … lost by eviction                                   */
-    uint64_t lost_corrupt;      /* 184 client … whose descriptor was not valid                     */
-    uint64_t holds_made;        /* 192 client samples that became holds                            */
-    uint64_t reserved_200[7];   /* 200        zero                                                 */
+    uint64_t cursor;            /*   0 client n+1: messages from n on may be in use; 0 unset */
+    uint64_t hold_version;      /*   8 client +1 after each change of the hold table */
+    uint64_t borrow;            /*  16 client lossy readers: end of what they may touch */
+    uint64_t reserved_24[13];   /*  24        zero */
+    uint64_t link;              /* 128 client the pair this cell serves, for inspectors */
+    uint64_t position;          /* 136 client next message to take: a hint for inspectors */
+    uint64_t taken;             /* 144 client messages taken */
+    uint64_t lost_start;        /* 152 client … lost before a start raised from 0 */
+    uint64_t lost_lapped;       /* 160 client … lapped (lossy) */
+    uint64_t lost_limit;        /* 168 client … skipped by a queue limit */
+    uint64_t lost_evicted;      /* 176 client … lost by eviction */
+    uint64_t lost_corrupt;      /* 184 client … whose descriptor was not valid */
+    uint64_t holds_made;        /* 192 client samples that became holds */
+    uint64_t reserved_200[7];   /* 200        zero */
 };
 #define LSHM_CELL_LINES 2u
 #define LSHM_HOLDS_PER_LINE 8u
@@ -233,42 +233,42 @@ struct lshm_cell {
 #define LSHM_WAITING_NONE 0u
 #define LSHM_WAITING_ANY UINT64_MAX        /* lacks a slot: any release or drop may help */
 struct lshm_ring {
-    struct lshm_region_header header; /*   0 publisher                                             */
-    uint64_t publisher;         /*  64 publisher the port's number                                 */
-    uint32_t entry_count;       /*  72 publisher N, a power of two                                 */
-    uint32_t entry_bytes;       /*  76 publisher 64 … 1024, a multiple of 64                       */
-    uint64_t entries_offset;    /*  80 publisher                                                   */
-    uint64_t states_offset;     /*  88 publisher                                                   */
-    uint64_t slot_bytes;        /*  96 publisher                                                   */
-    uint32_t slot_count;        /* 104 publisher slots of all its segments                         */
-    uint32_t flags;             /* 108 publisher LSHM_RING_…                                       */
-    uint32_t history;           /* 112 publisher messages that a newcomer gets                     */
-    uint32_t retain;            /* 116 publisher messages that outlive the publisher               */
-    uint64_t reserved_120;      /* 120           zero                                              */
+    struct lshm_region_header header; /*   0 publisher */
+    uint64_t publisher;         /*  64 publisher the port's number */
+    uint32_t entry_count;       /*  72 publisher N, a power of two */
+    uint32_t entry_bytes;       /*  76 publisher 64 … 1024, a multiple of 64 */
+    uint64_t entries_offset;    /*  80 publisher */
+    uint64_t states_offset;     /*  88 publisher */
+    uint64_t slot_bytes;        /*  96 publisher */
+    uint32_t slot_count;        /* 104 publisher slots of all its segments */
+    uint32_t flags;             /* 108 publisher LSHM_RING_… */
+    uint32_t history;           /* 112 publisher messages that a newcomer gets */
+    uint32_t retain;            /* 116 publisher messages that outlive the publisher */
+    uint64_t reserved_120;      /* 120           zero */
     uint64_t tail;              /* 128 publisher a hint, stored after the commit words; readers
-                                                 use the commit words                              */
-    uint64_t reserved_136[15];  /* 136           zero                                              */
-    uint64_t horizon;           /* 256 publisher messages below may be gone                        */
-    uint64_t reserved_264[15];  /* 264           zero                                              */
-    uint64_t waiting;           /* 384 publisher cursor word it waits for, or LSHM_WAITING_…       */
-    uint64_t waiting_generation;/* 392 publisher +1 before each wait                               */
-    uint64_t reserved_400[14];  /* 400           zero                                              */
-    uint64_t bytes_published;   /* 512 publisher payload bytes                                     */
-    uint64_t loans;             /* 520 publisher loans given                                       */
-    uint64_t aborts;            /* 528 publisher loans given back unpublished                      */
-    uint64_t refused;           /* 536 publisher loans refused because readers gate                */
-    uint64_t reclaims;          /* 544 publisher reclaim passes                                    */
-    uint64_t slots_free;        /* 552 publisher slots by state, as of its last call               */
-    uint64_t slots_loaned;      /* 560 publisher                                                   */
-    uint64_t slots_window;      /* 568 publisher                                                   */
-    uint64_t slots_limbo;       /* 576 publisher                                                   */
-    uint64_t slots_quarantine;  /* 584 publisher                                                   */
-    uint64_t unmapped_rows;     /* 592 publisher readers whose cells it could not map yet          */
-    uint64_t reserved_600[5];   /* 600           zero                                              */
+                                                 use the commit words */
+    uint64_t reserved_136[15];  /* 136           zero */
+    uint64_t horizon;           /* 256 publisher messages below may be gone */
+    uint64_t reserved_264[15];  /* 264           zero */
+    uint64_t waiting;           /* 384 publisher cursor word it waits for, or LSHM_WAITING_… */
+    uint64_t waiting_generation;/* 392 publisher +1 before each wait */
+    uint64_t reserved_400[14];  /* 400           zero */
+    uint64_t bytes_published;   /* 512 publisher payload bytes */
+    uint64_t loans;             /* 520 publisher loans given */
+    uint64_t aborts;            /* 528 publisher loans given back unpublished */
+    uint64_t refused;           /* 536 publisher loans refused because readers gate */
+    uint64_t reclaims;          /* 544 publisher reclaim passes */
+    uint64_t slots_free;        /* 552 publisher slots by state, as of its last call */
+    uint64_t slots_loaned;      /* 560 publisher */
+    uint64_t slots_window;      /* 568 publisher */
+    uint64_t slots_limbo;       /* 576 publisher */
+    uint64_t slots_quarantine;  /* 584 publisher */
+    uint64_t unmapped_rows;     /* 592 publisher readers whose cells it could not map yet */
+    uint64_t reserved_600[5];   /* 600           zero */
 };
 #define LSHM_RING_MAY_BLOCK 1u             /* the publisher sleeps when full: look at waiting */
 #define LSHM_RING_TIMESTAMPS 2u            /* messages carry their time */
-#define LSHM_RING_LOSSY_READERS 4u         /* has ever had one: entries are marked while rewritten */
+#define LSHM_RING_LOSSY_READERS 4u         /* has ever had one: entries are marked while rewritten*/
 
 /* Slot states, one byte each, at states_offset. */
 #define LSHM_SLOT_FREE 0u
@@ -287,15 +287,15 @@ struct lshm_ring {
 #define LSHM_ENTRY_TIME 4u                 /* time_ns is set */
 #define LSHM_ENTRY_USER_SHIFT 16u          /* the upper 16 bits of flags are the application's */
 struct lshm_entry {
-    uint64_t commit;            /*  0 publisher seq + 1                                            */
-    uint64_t handle;            /*  8 publisher segment << 48 | generation << 24 | slot            */
-    uint32_t length;            /* 16 publisher payload bytes                                      */
-    uint32_t offset;            /* 20 publisher where in the slot                                  */
-    uint32_t flags;             /* 24 publisher LSHM_ENTRY_…                                       */
-    uint32_t schema;            /* 28 publisher schema version, 0: none                            */
-    uint64_t time_ns;           /* 32 publisher CLOCK_MONOTONIC                                    */
-    uint64_t user[2];           /* 40 publisher the application's                                  */
-    uint64_t reserved_56;       /* 56           zero                                               */
+    uint64_t commit;            /*  0 publisher seq + 1 */
+    uint64_t handle;            /*  8 publisher segment << 48 | generation << 24 | slot */
+    uint32_t length;            /* 16 publisher payload bytes */
+    uint32_t offset;            /* 20 publisher where in the slot */
+    uint32_t flags;             /* 24 publisher LSHM_ENTRY_… */
+    uint32_t schema;            /* 28 publisher schema version, 0: none */
+    uint64_t time_ns;           /* 32 publisher CLOCK_MONOTONIC */
+    uint64_t user[2];           /* 40 publisher the application's */
+    uint64_t reserved_56;       /* 56           zero */
 };
 
 #define LSHM_HANDLE_SEGMENT_SHIFT 48u

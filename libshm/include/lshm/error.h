@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one error table. Calls return 0 or a count, −errno for an error of the system, or one of these
- * negated. Numbers are fixed for ever; every language's names are generated from this list.
+ * The one error table. Calls return 0 or a count, −errno for an error of the system, or one of
+ * these negated. Numbers are fixed for ever; every language's names are generated from this list.
  *
  * X(name, number, what it means)
  */

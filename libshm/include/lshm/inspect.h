@@ -122,8 +122,8 @@ struct lshm_holder_info {
 #define LSHM_HOLDER_LOAN 3u  /* the publisher itself: slots loaned, not published */
 
 /*
- * Lists. Each returns the number of all entries there are (which may be more than `count`) and fills
- * at most `count` of them; or a negative error.
+ * Lists. Each returns the number of all entries there are (which may be more than `count`) and
+ * fills at most `count` of them; or a negative error.
  */
 int lshm_inspector_list_clients(struct lshm_inspector *inspector, struct lshm_client_info *infos,
                                 size_t count);

@@ -12,19 +12,19 @@
  *     lshm_publisher_open(ctx, "hello",               lshm_subscriber_open(ctx, "hello",
  *                         NULL, NULL, &pub);                               NULL, NULL, &sub);
  *     lshm_publisher_loan(pub, 6, &m);                while (lshm_subscriber_wait(sub, -1) > 0)
- *     memcpy(m.data, "hello", 6);                         while (lshm_subscriber_take(sub, &m) > 0) {
- *     lshm_publisher_publish(pub, &m);                        puts(m.data);
- *     lshm_context_close(ctx);                                lshm_subscriber_release(sub, &m);
- *                                                         }
+ *     memcpy(m.data, "hello", 6);                       while (lshm_subscriber_take(sub, &m) > 0) {
+ *     lshm_publisher_publish(pub, &m);                      puts(m.data);
+ *     lshm_context_close(ctx);                              lshm_subscriber_release(sub, &m);
+ *                                                       }
  *
- * RESULTS    Every call returns a count or 0, or a negative number: −errno from the system or −LSHM_E…
- *            (lshm/error.h). Nothing there, full and timed out are results: take and wait return 0,
+ * RESULTS    Every call returns a count or 0, or a negative number: −errno from the system, or
+ *            −LSHM_E… (lshm/error.h). Nothing there, full and timed out are results: take and wait return 0,
  *            loan returns −LSHM_EAGAIN. lshm_strerror() names any of them. Calls that set something
- *            up also take an optional struct lshm_error and write one line: what, why, how to fix it.
- * OWNERSHIP  A loan is the publisher's until it is published or aborted. A sample is the subscriber's
- *            until it is released; nobody changes its bytes before. Closing a port gives everything
- *            back. struct lshm_message is a plain value: copy it, move it, keep it; its token is what
- *            counts, and using a token twice is −LSHM_ESTALE, never undefined.
+ *            up also take an optional struct lshm_error and write one line: what, why, how to fix.
+ * OWNERSHIP  A loan is the publisher's until it is published or aborted. A sample is the
+ *            subscriber's until it is released; nobody changes its bytes before. Closing a port gives
+ *            everything back. struct lshm_message is a plain value: copy it, move it, keep it; its
+ *            token is what counts, and using one twice is −LSHM_ESTALE, never undefined.
  * THREADS    Ports of one context may be used from different threads at once; one port from one
  *            thread at a time. Only release is legal from any thread. Open and close are not for
  *            signal handlers.
@@ -125,7 +125,7 @@ struct lshm_publisher_options {
     uint32_t entry_bytes;    /* 64, 128, 256, 512 or 1024: the first 64 are the descriptor, the rest
                                 takes a small payload; 0: 128 */
     uint32_t loans_max;      /* loans out at a time; 0: 64 */
-    int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, −1: for ever */
+    int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, −1: ever */
     uint64_t spin_ns;        /* of that, how long it spins before it sleeps */
     uint32_t flags;          /* LSHM_PUBLISHER_… */
     uint32_t reserved;
@@ -192,7 +192,7 @@ int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
 #define LSHM_SUBSCRIBER_NEVER_WAITS 2u /* only polls: publishers need not look whether it sleeps */
 struct lshm_subscriber_options {
     uint64_t size;
-    uint32_t window;         /* samples out at a time per publisher before they become holds; 0: 64 */
+    uint32_t window;         /* samples out at a time per publisher before they are holds; 0: 64 */
     uint32_t holds;          /* samples kept beyond the window, per publisher; 0: 8 */
     uint64_t spin_ns;        /* how long wait spins before it sleeps */
     uint32_t flags;          /* LSHM_SUBSCRIBER_… */
@@ -206,12 +206,12 @@ void lshm_subscriber_close(struct lshm_subscriber *subscriber);
 
 /*
  * The next message: 1, 0 when there is none, −LSHM_EHELD when window and holds are full of samples
- * not released, −LSHM_ECORRUPT when a publisher's descriptor made no sense (it is counted and passed).
+ * not released, −LSHM_ECORRUPT when a descriptor made no sense (it is counted and passed over).
  */
 int lshm_subscriber_take(struct lshm_subscriber *subscriber, struct lshm_message *ret_message);
 /* Done with a sample: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. Any order, any thread. */
 int lshm_subscriber_release(struct lshm_subscriber *subscriber, struct lshm_message *message);
-/* Batches: take_batch gives 0 … count messages; release_batch does all, or none, and returns count. */
+/* Batches: take_batch gives 0 … count messages; release_batch does all or none, returns count. */
 int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
                                struct lshm_message *ret_messages, size_t count);
 int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,

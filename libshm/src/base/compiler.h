@@ -13,6 +13,15 @@
 #define LSI_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #define LSI_PREFETCH_READ(p) __builtin_prefetch((p), 0, 3)
+/*
+ * On x86 the builtin gives prefetchw only with -mprfchw; without it one gets a shared copy of the
+ * line and an upgrade later, which is slower than none (one way, 64 B: 73 ns a message against 20).
+ * CPUs that do not know prefetchw ignore it.
+ */
+#if defined(__x86_64__)
+#define LSI_PREFETCH_WRITE(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
+#else
 #define LSI_PREFETCH_WRITE(p) __builtin_prefetch((p), 1, 3)
+#endif
 
 #endif

@@ -46,7 +46,7 @@ void lsi_cell_reset(struct lshm_cell *cell, uint32_t holds)
 {
     struct lshm_hold *table = lsi_cell_holds(cell);
 
-    /* RLX: no publisher has a row for this cell, and none gets one before the broker hears of it. */
+    /* RLX: no publisher has a row for this cell, and none gets one before the broker hears of it.*/
     for (uint32_t i = 0; i < holds; i++) {
         lsi_store_relaxed(&table[i].seq_plus_1, 0);
         lsi_store_relaxed(&table[i].since_ns, 0);
@@ -96,7 +96,7 @@ uint64_t lsi_cell_waited_for(const struct lshm_cell *cell, const struct lshm_rin
 {
     uint64_t waiting;
 
-    /* ORD W2 full -> S2: either the publisher's look after its fence sees our release, or this look
+    /* ORD W2 full -> S1: either the publisher's look after its fence sees our release, or this look
      * sees its waiting word; without it both may miss, and it sleeps until its time-out. */
     lsi_fence_full();
     /* ORD W3 acquire <- S3 */

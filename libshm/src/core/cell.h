@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reader's cell: the words by which one subscription tells one publisher what it may still be using.
+ * A reader's cell: the words by which one subscription tells one publisher what it may still be
+ * using.
  *
  * MODEL  cursor is the reader's epoch: messages below it are done with, unless a hold names them.
  *        A hold is entered before the cursor moves past its message, so a publisher that sees the
@@ -18,8 +19,8 @@
 #include <lshm/abi.h>
 
 /*
- * Message numbers end here: at 10^9 messages a second, after 146 years. What a ring claims beyond is
- * not believed, so no position that came from it overflows.
+ * Message numbers end here: at 10^9 messages a second, after 146 years. What a ring claims beyond
+ * is not believed, so no position that came from it overflows.
  */
 #define LSI_SEQ_MAX ((uint64_t)1 << 62)
 
@@ -41,8 +42,8 @@ static inline const struct lshm_hold *lsi_cell_holds_const(const struct lshm_cel
 
 /*
  * Joins a ring: from when on is this reader heard? `start` is 0 for a ring opened after the
- * subscription, else its tail. Returns the first message it will get, which is larger than start when
- * the publisher had already given up messages in between. Both come from the ring: at most
+ * subscription, else its tail. Returns the first message it will get, which is larger than start
+ * when the publisher had already given up messages in between. Both come from the ring: at most
  * LSI_SEQ_MAX counts.
  */
 uint64_t lsi_cell_join(struct lshm_cell *cell, const struct lshm_ring *ring, uint64_t start);

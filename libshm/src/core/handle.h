@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Slot handles: segment (16 bits, counted from 1 within its ring) | generation (24) | slot (24).
- * 0 names nothing. The generation catches misuse; safety never depends on it (design.md, section 2).
+ * 0 names nothing. The generation catches misuse; safety never depends on it (design.md, section
+ * 2).
  */
 #ifndef LSI_HANDLE_H
 #define LSI_HANDLE_H

@@ -11,8 +11,8 @@ static uint64_t gate_of(const struct lsi_publication *p, const struct lsi_reader
 
     if (reader->cell == NULL)
         return p->committed;
-    /* ORD G1 acquire <- R1: what the reader did below its cursor is over, and the holds that replace
-     * it are in its table. */
+    /* ORD G1 acquire <- R1: what the reader did below its cursor is over, and the holds that
+     * replace it are in its table. */
     cursor = lsi_load_acquire(&reader->cell->cursor);
     if (cursor == LSHM_CURSOR_UNSET || cursor - 1 < p->committed)
         return p->committed;

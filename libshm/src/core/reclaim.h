@@ -13,8 +13,9 @@
  *             I3 a slot is in exactly one state
  *             I4 a slot under a live window or hold is never free or loaned
  *
- * `committed` is the private truth, never decreases, and clamps every cursor from below, also that of
- * a reader seen for the first time. The shared horizon may run ahead of it between steps b and e.
+ * `committed` is the private truth, never decreases, and clamps every cursor from below, also that
+ * of a reader seen for the first time. The shared horizon may run ahead of it between steps b and
+ * e.
  *
  * One thread at a time, as the port that owns it. No allocation: the owner passes the arrays.
  */
@@ -50,8 +51,9 @@ struct lsi_publication {
 };
 
 /*
- * Tries to move the horizon by at least `gain` messages and to empty the limbo. Returns the number of
- * slots freed. Steps a to f of design.md; steps b and c are skipped when nothing could be gained.
+ * Tries to move the horizon by at least `gain` messages and to empty the limbo. Returns the number
+ * of slots freed. Steps a to f of design.md; steps b and c are skipped when nothing could be
+ * gained.
  */
 uint32_t lsi_reclaim(struct lsi_publication *publication, uint64_t gain);
 
@@ -62,8 +64,9 @@ static inline bool lsi_publication_has_entry(const struct lsi_publication *p, ui
 }
 
 /*
- * Publishes what `descriptor` says; slot is the one its handle names, or LSI_SLOT_NONE with an inline
- * payload. The entry must be free. Readers that poll see it at once; sleepers after the flush.
+ * Publishes what `descriptor` says; slot is the one its handle names, or LSI_SLOT_NONE with an
+ * inline payload. The entry must be free. Readers that poll see it at once; sleepers after the
+ * flush.
  */
 void lsi_publication_publish(struct lsi_publication *publication,
                              const struct lsi_descriptor *descriptor, const void *payload,
@@ -73,8 +76,8 @@ void lsi_publication_publish(struct lsi_publication *publication,
 void lsi_publication_flush(struct lsi_publication *publication);
 
 /*
- * The smallest cursor word (position + 1) whose arrival would let `gain` messages go, for the waiting
- * word: readers at or past it signal. 0 when there is that much room now.
+ * The smallest cursor word (position + 1) whose arrival would let `gain` messages go, for the
+ * waiting word: readers at or past it signal. 0 when there is that much room now.
  */
 uint64_t lsi_publication_wanted(const struct lsi_publication *publication, uint64_t gain);
 

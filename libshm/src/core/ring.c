@@ -4,6 +4,10 @@
 #include "base/atomic.h"
 #include "base/compiler.h"
 
+/* How far ahead the publisher fetches entries for writing: 1 to 8 measured the same, none is 1.8
+ * times slower one way; in a ring of 4 the entry 4 ahead is the one just published. */
+#define PREFETCH_AHEAD 4u
+
 void lsi_ring_writer_init(struct lsi_ring_writer *writer, struct lshm_ring *ring, void *entries,
                           uint32_t entry_count, uint32_t entry_bytes)
 {
@@ -83,7 +87,7 @@ void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descripto
     /* DIE K3: committed, nobody told. Readers that poll see it; a sleeper learns of it with the
      * notice of this death, and the final tail counts it. */
 
-    next = (const unsigned char *)writer_entry(writer, writer->tail);
+    next = (const unsigned char *)writer_entry(writer, writer->tail - 1 + PREFETCH_AHEAD);
     LSI_PREFETCH_WRITE(next);
     if (writer->entry_bytes > sizeof *entry)
         LSI_PREFETCH_WRITE(next + sizeof *entry);

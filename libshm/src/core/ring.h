@@ -4,8 +4,8 @@
  *
  * MODEL  Entry seq & (N-1) holds message seq. Its commit word is seq+1 from the moment the message
  *        is published until the publisher writes there again, N messages later. Readers poll the
- *        commit word of the entry they want next; nothing else is polled. (FastForward, Giacomoni et
- *        al., PPoPP 2008: the flag lies with the data, so a hand-off is one line's transfer.)
+ *        commit word of the entry they want next; nothing else is polled. (FastForward, Giacomoni
+ *        et al., PPoPP 2008: the flag lies with the data, so a hand-off is one line's transfer.)
  *
  * INVARIANTS  I2 tail - committed horizon <= N
  *             I8 commit = seq+1 before and after the copy: the copy is what was published at seq
@@ -62,8 +62,8 @@ static inline uint32_t lsi_ring_inline_bytes(uint32_t entry_bytes)
 }
 
 /*
- * Publishes message writer->tail. With LSHM_ENTRY_INLINE, `payload` (8-byte aligned, length rounded up
- * to 8 readable) goes into the entry. The caller has made sure that the entry is free (I2).
+ * Publishes message writer->tail. With LSHM_ENTRY_INLINE, `payload` (8-byte aligned, length rounded
+ * up to 8 readable) goes into the entry. The caller has made sure that the entry is free (I2).
  */
 void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descriptor *descriptor,
                       const void *payload);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A publisher's readers: the broker's roster on the board, and what the publisher keeps of each row.
+ * A publisher's readers: the broker's roster on the board, and what the publisher keeps of each
+ * row.
  *
  * MODEL  The broker alone writes the roster and bumps its version after each change. The publisher
  *        reads the version (one load of a line that rarely changes) and, when it differs, the rows.
@@ -69,8 +70,8 @@ void lsi_roster_clear(struct lsi_roster *roster);
 
 /* Whether sync has something to do. One load. */
 bool lsi_roster_changed(const struct lsi_roster *roster);
-/* Reads the rows again. Returns how many could not be attached: while there are some, nothing may be
- * reclaimed. */
+/* Reads the rows again. Returns how many could not be attached: while there are some, nothing may
+ * be reclaimed. */
 uint32_t lsi_roster_sync(struct lsi_roster *roster);
 
 #endif

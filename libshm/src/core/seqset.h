@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set of message numbers: those that some reader holds. Open addressing, rebuilt when a hold table
- * changed, asked for each message that leaves the window. Private; the owner passes the memory.
+ * A set of message numbers: those that some reader holds. Open addressing, rebuilt when a hold
+ * table changed, asked for each message that leaves the window. Private; the owner passes the
+ * memory.
  */
 #ifndef LSI_SEQSET_H
 #define LSI_SEQSET_H

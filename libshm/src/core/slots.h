@@ -3,9 +3,9 @@
  * A publisher's slots: which are free, and in what order they are used again.
  *
  * Private to the publisher, but for the state bytes and their sums: those are in its ring, for
- * inspectors, and nobody else can write them. Slots are recycled first in, first out: a payload still dirty in the reader's
- * view of the writer's L2 streams at 7 GB/s, one that has been evicted to the shared L3 at 46
- * (measured; design.md, section 4, Loan).
+ * inspectors, and nobody else can write them. Slots are recycled first in, first out: a payload
+ * still dirty in the reader's view of the writer's L2 streams at 7 GB/s, one that has been evicted
+ * to the shared L3 at 46 (measured; design.md, section 4, Loan).
  *
  *   FREE -> LOANED -> WINDOW -> FREE            a slot is in exactly one of these (I3)
  *     ^--------'         \--> LIMBO -> FREE

@@ -3,9 +3,10 @@
  * A subscription's samples of one ring: what was taken and is not released yet.
  *
  * MODEL  Messages from the cursor to the position are the window, at most B. A sample in it is
- *        protected by the cursor alone. When an older sample is kept while younger ones are released,
- *        or the window is full, the older one becomes a hold (an entry in the cell's table) and the
- *        cursor moves past it. A sample of an inline message is a private copy and needs neither.
+ *        protected by the cursor alone. When an older sample is kept while younger ones are
+ *        released, or the window is full, the older one becomes a hold (an entry in the cell's
+ *        table) and the cursor moves past it. A sample of an inline message is a private copy and
+ *        needs neither.
  *
  *   take:  -> WINDOW -> (released) FREE
  *               |-> HELD    (hold entered, cursor passed) -> dropped, FREE

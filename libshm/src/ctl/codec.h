@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/message.h"
+#include "ctl/listing.h"
 
 /* A packet as it was received, and the descriptors that came with it. */
 struct lsi_ctl_packet {

@@ -2,17 +2,18 @@
 /*
  * The control protocol: what a client and brokerd say to each other over a SOCK_SEQPACKET socket.
  *
- * One packet is one message: a header, a fixed body, for lists a counted tail, and descriptors. Both
- * ends treat every packet as hostile: size against type, then every field, before any use (codec.h).
+ * One packet is one message: a header, a fixed body, for lists a counted tail, and descriptors.
+ * Both ends treat every packet as hostile: size against type, then every field, before any use
+ * (codec.h).
  *
  * REQUESTS carry an id that the client never uses twice; the reply has the same id and type |
  *   LSI_CTL_REPLY. status is 0 or −errno / −LSHM_E…; a refusal carries struct lsi_ctl_refusal.
  *   A client has at most one request outstanding and sends it again, same id, when the worker's
  *   generation changed before the reply came: every request is idempotent by (client, id).
  * PUSHES go from the broker to a client unasked, numbered 1, 2, … in the header's id; the board's
- *   `pushed` counts them, so a client that does not sleep need not look at its socket. A client says
- *   RECEIVED when it has acted on them; at most LSI_CTL_UNACKED_FDS descriptors of pushes are on
- *   their way, so a client that is owed many says RECEIVED while it waits for its reply.
+ *   `pushed` counts them, so a client that does not sleep need not look at its socket. A client
+ *   says RECEIVED when it has acted on them; at most LSI_CTL_UNACKED_FDS descriptors of pushes are
+ *   on their way, so a client that is owed many says RECEIVED while it waits for its reply.
  *   A new worker pushes again what was not acknowledged; clients take repeats in their stride.
  *   Numbers only rise, but some may be missing after a change of worker: a client compares `pushed`
  *   with the highest number it has seen. `pushed` is raised before the push can be received.
@@ -24,12 +25,12 @@
  *
  * Attach:   HELLO -> reply HELLO [public, board part 0, control part 0 (rw)], MAPPED(control; the
  *           HELLO's id) -> reply MAPPED, a bare header. Inspectors: two descriptors and no MAPPED.
- * Publish:  PUBLISHER_OPEN -> PUBLISHER_MEMORY [ring rw, segments rw] (a reply of its own type, same
- *           id), MAPPED(ring, segments) -> (PEER pushes), reply PUBLISHER_OPEN. Existing subscribers
- *           get a RING push; their rows are on the publisher's board before the reply.
+ * Publish:  PUBLISHER_OPEN -> PUBLISHER_MEMORY [ring rw, segments rw] (a reply of its own type,
+ *           same id), MAPPED(ring, segments) -> (PEER pushes), reply PUBLISHER_OPEN. Existing
+ *           subscribers get a RING push; their rows are on the publisher's board before the reply.
  * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher, then the reply.
- * Leave:    LINK_LEAVE (cursor is CLOSED, no sample out) -> row GONE -> reply; the client resets the
- *           cell to unset and says LINK_RESET; the cell may then be given out again.
+ * Leave:    LINK_LEAVE (cursor is CLOSED, no sample out) -> row GONE -> reply; the client resets
+ *           the cell to unset and says LINK_RESET; the cell may then be given out again.
  */
 #ifndef LSI_MESSAGE_H
 #define LSI_MESSAGE_H
@@ -99,7 +100,7 @@ struct lsi_ctl_hello { /* its first 16 bytes after the header never change */
     char name[LSHM_NAME_BYTES];
 };
 
-struct lsi_ctl_hello_reply { /* fds: public, board part 0, control part 0 (rw; not for inspectors) */
+struct lsi_ctl_hello_reply { /* fds: public, board part 0, control part 0 (rw; not for inspectors)*/
     struct lsi_ctl_header header;
     uint32_t abi_major;
     uint32_t abi_minor;
@@ -114,7 +115,8 @@ struct lsi_ctl_hello_reply { /* fds: public, board part 0, control part 0 (rw; n
 
 #define LSI_CTL_MAPPED_MAX 12u
 struct lsi_ctl_mapped {
-    struct lsi_ctl_header header; /* id: of the request that brought the regions, or the push number;
+    struct lsi_ctl_header header; /* id: of the request that brought the regions, or the push
+    number;
                                      status: 0, or why it could not be mapped */
     uint32_t count;
     uint32_t reserved;
@@ -227,7 +229,7 @@ struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     struct lsi_ctl_geometry geometry;
 };
 
-#define LSI_CTL_CHANNEL_SEND 1u /* this end wakes `peer`; else `peer` wakes the receiver through it */
+#define LSI_CTL_CHANNEL_SEND 1u /* this end wakes `peer`; else `peer` wakes the receiver through it*/
 struct lsi_ctl_push_channel {
     struct lsi_ctl_header header;
     uint64_t peer;
@@ -238,94 +240,6 @@ struct lsi_ctl_push_channel {
 struct lsi_ctl_push_client { /* PEER_GONE: client; WORKER: generation; LOOK: 0 */
     struct lsi_ctl_header header;
     uint64_t value;
-};
-
-struct lsi_ctl_status_reply {
-    struct lsi_ctl_header header;
-    uint64_t keeper_pid;
-    uint64_t worker_pid;
-    uint64_t worker_generation;
-    uint64_t start_ns;
-    uint64_t clients;
-    uint64_t topics;
-    uint64_t publishers;
-    uint64_t subscribers;
-    uint64_t regions;
-    uint64_t region_bytes;
-    uint64_t clients_max;
-    uint64_t topics_max;
-    uint64_t client_bytes_max;
-    char version[32];
-};
-
-/* LIST: a page of the broker's tables from index `from` on. */
-#define LSI_CTL_LIST_CLIENTS 1u
-#define LSI_CTL_LIST_TOPICS 2u
-#define LSI_CTL_LIST_PUBLISHERS 3u
-#define LSI_CTL_LIST_LINKS 4u
-#define LSI_CTL_LIST_SUBSCRIBERS 5u
-struct lsi_ctl_list {
-    struct lsi_ctl_header header;
-    uint32_t what;
-    uint32_t reserved;
-    uint64_t from;
-};
-
-struct lsi_ctl_list_reply { /* then `count` records of `record_bytes` */
-    struct lsi_ctl_header header;
-    uint32_t what;
-    uint32_t count;
-    uint32_t record_bytes;
-    uint32_t reserved;
-    uint64_t next; /* ask from here; 0: that was the last page */
-};
-
-struct lsi_ctl_client_record {
-    uint64_t client, pid, uid, since_ns, publishers, subscribers, bytes;
-    uint32_t state; /* 1 alive, 2 hung up, 3 dead (lshm/inspect.h) */
-    uint32_t reserved;
-    uint64_t control_region; /* part 0 */
-    uint64_t control_bytes;
-    char name[LSHM_NAME_BYTES];
-};
-
-struct lsi_ctl_topic_record {
-    uint64_t topic, publishers, subscribers;
-    char name[LSHM_TOPIC_BYTES];
-};
-
-struct lsi_ctl_publisher_record {
-    uint64_t publisher, topic, client, memory_bytes;
-    uint32_t dead;
-    uint32_t reserved;
-    struct lsi_ctl_geometry geometry;
-};
-
-struct lsi_ctl_subscriber_record {
-    uint64_t subscriber, topic, client;
-    uint32_t window, holds, flags, reserved;
-};
-
-struct lsi_ctl_link_record {
-    uint64_t link, subscriber, publisher, topic, client;
-    uint64_t control_region; /* the part that has the cell */
-    uint64_t control_bytes;
-    uint32_t cell_line;
-    uint32_t state;          /* LSHM_ROW_… */
-    uint32_t window, holds, flags, reserved;
-};
-
-struct lsi_ctl_region {
-    struct lsi_ctl_header header;
-    uint64_t region;
-};
-
-struct lsi_ctl_region_reply { /* one read-only descriptor */
-    struct lsi_ctl_header header;
-    uint64_t region;
-    uint64_t bytes;
-    uint32_t kind;
-    uint32_t part;
 };
 
 #endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket from the client's side: one request at a time, pushes whenever they come.
+ *
+ * A request is repeated with its id when a new worker says that it took over: the old one may have
+ * died with the answer. Everything here runs with context->control held.
+ */
+#include <poll.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "os/socket.h"
+
+static int broken(struct lshm_context *context, int error)
+{
+    context->broken = error;
+    return error;
+}
+
+/* Waits for the socket until the deadline: 1, 0 or −errno. */
+static int await_socket(const struct lshm_context *context, short events, uint64_t deadline_ns)
+{
+    struct pollfd poll_fd = { .fd = context->socket, .events = events };
+    uint64_t now = lsi_now_ns();
+    struct timespec left = { 0 };
+    int n;
+
+    if (now < deadline_ns) {
+        left.tv_sec = (time_t)((deadline_ns - now) / 1000000000);
+        left.tv_nsec = (long)((deadline_ns - now) % 1000000000);
+    }
+    n = ppoll(&poll_fd, 1, &left, NULL);
+    if (n < 0)
+        return errno == EINTR ? 1 : -errno;
+    return n;
+}
+
+static int send_until(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes,
+                      uint64_t deadline_ns)
+{
+    for (;;) {
+        int r = lsi_ctl_send(context->socket, message, bytes, NULL, 0);
+
+        if (r != -EAGAIN)
+            return r == -LSHM_EGONE ? broken(context, r) : r;
+        r = await_socket(context, POLLOUT, deadline_ns);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            return -ETIMEDOUT;
+    }
+}
+
+int lsi_control_send(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes)
+{
+    if (context->broken)
+        return context->broken;
+    return send_until(context, message, bytes, lsi_now_ns() + (uint64_t)context->timeout_ns);
+}
+
+static void acknowledge(struct lshm_context *context)
+{
+    struct lsi_ctl_received message = {
+        .header = { .type = LSI_CTL_RECEIVED },
+        .up_to = context->received,
+    };
+
+    lsi_control_send(context, &message.header, sizeof message);
+}
+
+static void handle_push(struct lshm_context *context, struct lsi_ctl_packet *packet)
+{
+    /* RLX: only ever compared for being different; written with the lock held. */
+    lsi_store_relaxed(&context->pushes_seen, packet->header.id);
+    lsi_push_handle(context, packet);
+    lsi_ctl_close_fds(packet, 0);
+    context->received = packet->header.id;
+}
+
+/* A reply that nobody waits for: to LINK_LEAVE, or to a request that timed out. */
+static void handle_stray(struct lshm_context *context, struct lsi_ctl_packet *packet)
+{
+    if (packet->header.type == (LSI_CTL_LINK_LEAVE | LSI_CTL_REPLY))
+        lsi_link_left(context, packet->header.id);
+    lsi_ctl_close_fds(packet, 0);
+}
+
+void lsi_control_drain(struct lshm_context *context)
+{
+    struct lsi_ctl_packet packet;
+    uint64_t before = context->received;
+    int r;
+
+    if (context->broken)
+        return;
+    while ((r = lsi_ctl_receive(context->socket, &packet)) > 0) {
+        if (packet.header.type & LSI_CTL_PUSH)
+            handle_push(context, &packet);
+        else
+            handle_stray(context, &packet);
+    }
+    if (r < 0)
+        broken(context, r);
+    if (context->received != before)
+        acknowledge(context);
+}
+
+void lsi_control_poll(struct lshm_context *context)
+{
+    pthread_mutex_lock(&context->control);
+    lsi_control_drain(context);
+    pthread_mutex_unlock(&context->control);
+}
+
+static int reply_status(const struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
+{
+    int status = reply->header.status;
+
+    if (status >= 0)
+        return 0;
+    if (reply->header.bytes == sizeof reply->refusal)
+        lsi_error_set(reterr_error, status, "%.*s", (int)sizeof reply->refusal.text,
+                      reply->refusal.text);
+    else
+        lsi_error_set(reterr_error, status, "the broker refused: %s", lshm_strerror(status));
+    return status;
+}
+
+int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
+                      struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
+{
+    uint64_t deadline = lsi_now_ns() + (uint64_t)context->timeout_ns;
+    int r;
+
+    for (;;) {
+        r = lsi_ctl_receive(context->socket, reply);
+        if (r < 0)
+            break;
+        if (r == 0) {
+            r = await_socket(context, POLLIN, deadline);
+            if (r < 0)
+                break;
+            if (r == 0) {
+                r = -ETIMEDOUT;
+                break;
+            }
+            continue;
+        }
+        if (reply->header.type & LSI_CTL_PUSH) {
+            bool restarted = reply->header.type == LSI_CTL_PUSH_WORKER;
+
+            handle_push(context, reply);
+            acknowledge(context);
+            if (restarted && (r = send_until(context, request, bytes, deadline)) < 0)
+                break;
+        } else if (reply->header.id == request->id) {
+            return reply_status(reply, reterr_error);
+        } else {
+            handle_stray(context, reply);
+        }
+    }
+    reply->fd_count = 0;
+    if (r == -ETIMEDOUT)
+        lsi_error_set(reterr_error, r,
+                      "the broker did not answer within %lld ms: is it stopped or overloaded? "
+                      "Try again, or raise timeout_ns",
+                      (long long)(context->timeout_ns / 1000000));
+    else
+        lsi_error_set(reterr_error, broken(context, r), "lost the broker: %s; start brokerd and "
+                      "open a new context", lshm_strerror(r));
+    return r;
+}
+
+int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
+                        struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
+{
+    int r;
+
+    reply->fd_count = 0;
+    if (context->broken) {
+        lsi_error_set(reterr_error, context->broken,
+                      "the broker of this context is gone; start brokerd and open a new context");
+        return context->broken;
+    }
+    request->id = ++context->next_request;
+    r = send_until(context, request, bytes, lsi_now_ns() + (uint64_t)context->timeout_ns);
+    if (r < 0) {
+        lsi_error_set(reterr_error, r, "cannot reach the broker: %s", lshm_strerror(r));
+        return r;
+    }
+    return lsi_control_await(context, request, bytes, reply, reterr_error);
+}

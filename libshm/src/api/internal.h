@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this directory offer each other. The structs are in objects.h.
+ */
+#ifndef LSI_INTERNAL_H
+#define LSI_INTERNAL_H
+
+#include "api/objects.h"
+
+/* error.c */
+void lsi_error_set(struct lshm_error *reterr_error, int number, const char *format, ...)
+    LSI_PRINTF(3, 4);
+
+/* context.c */
+static inline bool lsi_context_forked(const struct lshm_context *context)
+{
+    return *context->alive == 0;
+}
+/* Entry of every public call on a port. */
+#define LSI_ENTER(port, port_magic)                                                                \
+    do {                                                                                           \
+        if (LSI_UNLIKELY((port) == NULL || (port)->magic != (port_magic)))                         \
+            return -LSHM_ECLOSED;                                                                  \
+        if (LSI_UNLIKELY(lsi_context_forked((port)->context)))                                     \
+            return -ECHILD;                                                                        \
+    } while (0)
+/* Debug builds notice a port that two threads use at once. */
+#ifdef NDEBUG
+#define lsi_port_enter(busy) ((void)(busy), true)
+#define lsi_port_leave(busy) ((void)(busy))
+#else
+/* ORD T1 acq_rel -> T2: the one who enters next sees what was done inside. */
+#define lsi_port_enter(busy) (lsi_exchange_acq_rel((busy), 1) == 0)
+/* ORD T2 release -> T1: as above. */
+#define lsi_port_leave(busy) lsi_store_release((busy), 0)
+#endif
+uint64_t lsi_now_ns(void);
+uint64_t lsi_now_coarse_ns(void);
+/* A line run of a part, or NULL when it is not inside (or the part not mapped). */
+void *lsi_part_at(const struct lsi_part *parts, struct lshm_ref ref, uint64_t bytes);
+/* A copy of an options struct of another size: missing fields are zero, unknown ones must be. */
+int lsi_options_copy(void *copy, size_t bytes, const void *options);
+static inline unsigned lsi_context_map_flags(const struct lshm_context *context)
+{
+    return LSI_MAP_NO_FORK | (context->flags & LSHM_CONTEXT_DUMP ? 0 : LSI_MAP_NO_DUMP);
+}
+/* Fills, maps and heads a part of the own control region. */
+int lsi_context_map_control(struct lshm_context *context, int fd, uint64_t region, uint32_t part,
+                            uint64_t bytes);
+
+uint32_t lsi_context_new_port(struct lshm_context *context);
+
+/* subscriber.c: what both kinds of port begin with; statistics are filled up to their size */
+int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, size_t bytes,
+                   const void *options, struct lshm_error *reterr_error);
+int lsi_statistics_copy(void *to, const void *from, size_t bytes);
+
+/* control.c: all with context->control held */
+/*
+ * Sends `request` (type set, id filled in here) and waits for its reply: the reply's status or 0.
+ * What the broker says goes to reterr_error. The caller owns the reply's descriptors, also on
+ * failure.
+ */
+int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
+                        struct lsi_ctl_packet *reply, struct lshm_error *reterr_error);
+/* A further reply to the same request. */
+int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
+                      struct lsi_ctl_packet *reply, struct lshm_error *reterr_error);
+/* Sends without an answer; 0 or a negative error. */
+int lsi_control_send(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes);
+/* Reads what the broker has pushed. */
+void lsi_control_drain(struct lshm_context *context);
+
+/* Whether the broker has pushed something that was not read yet; one load. */
+static inline bool lsi_control_has_news(const struct lshm_context *context)
+{
+    /* RLX: a hint to read the socket, which brings the news itself. */
+    return lsi_load_relaxed(&context->board0->pushed) != lsi_load_relaxed(&context->pushes_seen);
+}
+/* Takes the lock and drains. */
+void lsi_control_poll(struct lshm_context *context);
+
+/* push.c: with context->control held; takes over the descriptors. */
+void lsi_push_handle(struct lshm_context *context, struct lsi_ctl_packet *push);
+
+/* peer.c */
+struct lsi_peer *lsi_peer_get(struct lshm_context *context, uint64_t client, bool create);
+void lsi_peer_forget(struct lshm_context *context, uint64_t client);
+void lsi_peers_clear(struct lshm_context *context);
+/* Wakes `client` through its channel; false: there is none yet, it was asked for. */
+bool lsi_peer_wake(struct lshm_context *context, uint64_t client);
+/* As above, but a sleep generation at most once. */
+void lsi_peer_signal(struct lshm_context *context, uint64_t client, uint64_t generation);
+extern const struct lsi_roster_operations lsi_publisher_roster_operations;
+
+/* wait.c */
+int lsi_wait_open(struct lshm_context *context);
+void lsi_wait_close(struct lshm_context *context);
+int lsi_wait_add_channel(struct lshm_context *context, int fd);
+/* Sleeps until ready() says so or the deadline (CLOCK_MONOTONIC, UINT64_MAX: none): 1 or 0. */
+int lsi_wait(struct lshm_context *context, lsi_ready_function *ready, void *port,
+             uint64_t deadline_ns);
+/* Wakes this process's own sleepers. */
+void lsi_wait_kick(struct lshm_context *context);
+/*
+ * A port had nothing to give: makes the pollable descriptor, if it was asked for, tell when any
+ * port has something. A process that polls it uses the context's ports from one thread.
+ */
+void lsi_wait_arm(struct lshm_context *context);
+
+/* link.c: with context->control held where noted */
+struct lsi_link *lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscriber,
+                                 const struct lsi_ctl_packet *push);
+void lsi_link_destroy(struct lsi_link *link);
+/* With control held: the broker has confirmed a leave; a new worker may not know of those open. */
+void lsi_link_left(struct lshm_context *context, uint64_t request);
+void lsi_links_leave_again(struct lshm_context *context);
+/* With control held: whether the subscriber has this link, or it is on its way. */
+bool lsi_subscriber_knows(const struct lshm_subscriber *subscriber, uint64_t link);
+/* Takes in rings that arrived since. */
+void lsi_subscriber_adopt(struct lshm_subscriber *subscriber);
+/* Leaves rings that are dead, drained and without samples. */
+void lsi_subscriber_prune(struct lshm_subscriber *subscriber);
+/* Looks at the board once: dead, final tail. False: nothing can be taken from it any more. */
+bool lsi_link_look(struct lsi_link *link);
+/* Signals the publisher if it waits for what was just released. */
+void lsi_link_notify(struct lsi_link *link);
+void lsi_link_count(struct lsi_link *link);
+
+/* sample.c */
+void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber);
+/* As take would, up to the look; _ready only looks. */
+bool lsi_subscriber_has(struct lshm_subscriber *subscriber);
+bool lsi_subscriber_ready(void *subscriber);
+uint64_t lsi_link_ahead(const struct lsi_link *link);
+
+/* loan.c */
+bool lsi_publisher_ready(void *publisher);
+void lsi_publisher_return_loans(struct lshm_publisher *publisher);
+
+#endif

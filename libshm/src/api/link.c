@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A link: one ring that a subscriber reads, from the message that brings its memory to the moment
+ * it is left.
+ *
+ *   RING push -> create (map, check) -> incoming -> adopt (join) -> take … -> DEAD seen, drained,
+ *   all samples back -> close the cell -> LINK_LEAVE -> reset the cell -> LINK_RESET
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "ctl/geometry.h"
+#include "os/seal.h"
+
+static int map_part(const struct lshm_context *context, int fd, uint64_t bytes,
+                    struct lsi_part *ret_part)
+{
+    void *base;
+    int r = lsi_seal_check_reader(fd, bytes);
+
+    if (r == 0)
+        r = lsi_memory_map(fd, bytes, lsi_context_map_flags(context), &base);
+    if (r < 0)
+        return r;
+    *ret_part = (struct lsi_part){ .base = base, .bytes = bytes };
+    return 0;
+}
+
+static int map_ring(struct lsi_link *link, const struct lsi_ctl_packet *push)
+{
+    const struct lshm_context *context = link->subscriber->context;
+    const struct lsi_ctl_geometry *geometry = &link->geometry;
+    int r = map_part(context, push->fds[0], geometry->ring_bytes, &link->ring);
+
+    for (uint32_t i = 0; r == 0 && i < geometry->segment_count; i++)
+        r = map_part(context, push->fds[1 + i], geometry->segment_bytes[i], &link->segments[i]);
+    if (r < 0)
+        return r;
+    lsi_ring_reader_init(&link->reader, link->ring.base,
+                         (unsigned char *)link->ring.base + geometry->entries_offset,
+                         geometry->entry_count, geometry->entry_bytes);
+    link->inline_bytes = lsi_ring_inline_bytes(geometry->entry_bytes);
+    link->may_block = geometry->flags & LSHM_RING_MAY_BLOCK;
+    return 0;
+}
+
+static int make_window(struct lsi_link *link, struct lshm_cell *cell)
+{
+    struct lsi_window *window = &link->window;
+    uint32_t samples = link->subscriber->window + link->subscriber->holds;
+
+    window->cell = cell;
+    window->at = calloc(lsi_window_slots(link->subscriber->window), sizeof *window->at);
+    window->samples = calloc(samples, sizeof *window->samples);
+    window->free_samples = calloc(samples, sizeof *window->free_samples);
+    window->free_holds = calloc(link->subscriber->holds + 1, sizeof *window->free_holds);
+    link->pending = calloc(samples, sizeof *link->pending);
+    link->blocks = calloc(samples, link->inline_bytes > 0 ? link->inline_bytes : 1);
+    if (window->at == NULL || window->samples == NULL || window->free_samples == NULL ||
+        window->free_holds == NULL || link->pending == NULL || link->blocks == NULL)
+        return -ENOMEM;
+    return 0;
+}
+
+struct lsi_link *lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscriber,
+                                 const struct lsi_ctl_packet *push)
+{
+    const struct lsi_ctl_push_ring *message = &push->push_ring;
+    uint64_t cell_bytes = (uint64_t)lsi_cell_lines(subscriber->holds) * LSHM_LINE_BYTES;
+    struct lshm_cell *cell = lsi_part_at(context->control_parts, message->cell, cell_bytes);
+    struct lsi_link *link = calloc(1, sizeof *link);
+
+    if (link == NULL)
+        return NULL;
+    link->subscriber = subscriber;
+    link->number = message->link;
+    link->publisher = message->publisher;
+    link->client = message->client;
+    link->fresh = message->flags & LSI_CTL_RING_NEW;
+    link->geometry = message->geometry;
+    link->record = lsi_part_at(context->board, message->record, sizeof *link->record);
+    if (cell == NULL || link->record == NULL || map_ring(link, push) < 0 ||
+        make_window(link, cell) < 0) {
+        lsi_link_destroy(link);
+        return NULL;
+    }
+    return link;
+}
+
+void lsi_link_destroy(struct lsi_link *link)
+{
+    struct lsi_window *window = &link->window;
+
+    if (link->ring.base != NULL)
+        lsi_memory_unmap(link->ring.base, link->ring.bytes);
+    for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++)
+        if (link->segments[i].base != NULL)
+            lsi_memory_unmap(link->segments[i].base, link->segments[i].bytes);
+    free(window->at);
+    free(window->samples);
+    free(window->free_samples);
+    free(window->free_holds);
+    free(link->pending);
+    free(link->blocks);
+    free(link);
+}
+
+bool lsi_subscriber_knows(const struct lshm_subscriber *subscriber, uint64_t number)
+{
+    const struct lsi_link *link;
+
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL && subscriber->links[i]->number == number)
+            return true;
+    STAILQ_FOREACH(link, &subscriber->incoming, entry)
+        if (link->number == number)
+            return true;
+    return false;
+}
+
+/* DIE none: the link number and the position are for inspectors; joining has its own rows. */
+static void join(struct lsi_link *link)
+{
+    struct lsi_window *window = &link->window;
+    const struct lshm_subscriber *subscriber = link->subscriber;
+    /* RLX: a hint. Older is earlier, and the join raises what is too early. */
+    uint64_t start = link->fresh ? 0 : lsi_load_relaxed(&link->reader.ring->tail);
+
+    lsi_store_relaxed(&window->cell->link, link->number); /* RLX: for inspectors */
+    link->start = lsi_cell_join(window->cell, link->reader.ring, start);
+    if (link->fresh)
+        link->lost_start = link->start;
+    lsi_window_init(window, window->cell, subscriber->window, subscriber->holds, link->start);
+    lsi_link_count(link);
+}
+
+/* An index of the links' table, UINT32_MAX: full. */
+static uint32_t free_index(struct lshm_subscriber *subscriber)
+{
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] == NULL)
+            return i;
+    return subscriber->links_count < LSI_LINKS_MAX ? subscriber->links_count++ : UINT32_MAX;
+}
+
+void lsi_subscriber_adopt(struct lshm_subscriber *subscriber)
+{
+    struct lshm_context *context = subscriber->context;
+    struct lsi_link *link;
+
+    pthread_mutex_lock(&context->control);
+    lsi_control_drain(context);
+    /* RLX: with control held, as all who set it. */
+    lsi_store_relaxed(&subscriber->news, 0);
+    while ((link = STAILQ_FIRST(&subscriber->incoming)) != NULL) {
+        uint32_t index = free_index(subscriber);
+
+        if (index == UINT32_MAX)
+            break;
+        STAILQ_REMOVE_HEAD(&subscriber->incoming, entry);
+        join(link);
+        subscriber->links[index] = link;
+    }
+    pthread_mutex_unlock(&context->control);
+}
+
+static void send_leave(struct lshm_context *context, const struct lsi_leaving *leaving)
+{
+    struct lsi_ctl_link message = {
+        .header = { .type = LSI_CTL_LINK_LEAVE, .id = leaving->request },
+        .subscriber = leaving->subscriber,
+        .link = leaving->link,
+    };
+
+    lsi_control_send(context, &message.header, sizeof message);
+}
+
+/* Tells the broker that nothing is used through this link any more; nobody waits for the answer,
+ * since a broker that is away must not hold up the data path. With control held. */
+static void leave(struct lsi_link *link)
+{
+    struct lshm_context *context = link->subscriber->context;
+    struct lsi_leaving *leaving = calloc(1, sizeof *leaving);
+
+    lsi_cell_close(link->window.cell);
+    if (leaving == NULL)
+        return; /* the cell is lost to this client, and nobody else needs it */
+    *leaving = (struct lsi_leaving){
+        .request = ++context->next_request,
+        .subscriber = link->subscriber->number,
+        .link = link->number,
+        .cell = link->window.cell,
+        .holds = link->window.holds,
+    };
+    LIST_INSERT_HEAD(&context->leaving, leaving, entry);
+    send_leave(context, leaving);
+}
+
+void lsi_link_left(struct lshm_context *context, uint64_t request)
+{
+    struct lsi_leaving *leaving;
+
+    LIST_FOREACH(leaving, &context->leaving, entry) {
+        struct lsi_ctl_link message = {
+            .header = { .type = LSI_CTL_LINK_RESET },
+            .subscriber = leaving->subscriber,
+            .link = leaving->link,
+        };
+
+        if (leaving->request != request)
+            continue;
+        lsi_cell_reset(leaving->cell, leaving->holds);
+        LIST_REMOVE(leaving, entry);
+        free(leaving);
+        lsi_control_send(context, &message.header, sizeof message);
+        return;
+    }
+}
+
+void lsi_links_leave_again(struct lshm_context *context)
+{
+    const struct lsi_leaving *leaving;
+
+    LIST_FOREACH(leaving, &context->leaving, entry)
+        send_leave(context, leaving);
+}
+
+void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
+{
+    struct lshm_context *context = subscriber->context;
+
+    pthread_mutex_lock(&context->control);
+    for (uint32_t i = 0; i < subscriber->links_count; i++) {
+        struct lsi_link *link = subscriber->links[i];
+
+        if (link == NULL || !link->drained || lsi_window_out(&link->window) > 0)
+            continue;
+        leave(link);
+        subscriber->taken_before += link->taken;
+        subscriber->lost_before += link->lost_start + link->corrupt;
+        subscriber->corrupt_before += link->corrupt;
+        pthread_mutex_lock(&subscriber->release_lock);
+        subscriber->links[i] = NULL;
+        pthread_mutex_unlock(&subscriber->release_lock);
+        lsi_link_destroy(link);
+    }
+    while (subscriber->links_count > 0 && subscriber->links[subscriber->links_count - 1] == NULL)
+        subscriber->links_count--;
+    subscriber->drained = 0;
+    pthread_mutex_unlock(&context->control);
+}
+
+bool lsi_link_look(struct lsi_link *link)
+{
+    if (link->drained)
+        return false;
+    if (!link->dead) {
+        /* ORD D2 acquire <- D1: the final tail is there once the state says DEAD. */
+        if (lsi_load_acquire(&link->record->state) != LSHM_LINK_DEAD)
+            return true;
+        /* RLX: after D2. */
+        link->final_tail = lsi_load_relaxed(&link->record->final_tail);
+        link->dead = true;
+    }
+    if (link->window.position < link->final_tail)
+        return true;
+    link->drained = true;
+    link->subscriber->drained++;
+    return false;
+}
+
+void lsi_link_notify(struct lsi_link *link)
+{
+    uint64_t generation;
+
+    if (!link->may_block || link->dead)
+        return;
+    generation = lsi_cell_waited_for(link->window.cell, link->reader.ring);
+    if (generation == 0 || generation == link->signalled)
+        return;
+    if (lsi_peer_wake(link->subscriber->context, link->client))
+        link->signalled = generation;
+}
+
+/* DIE none: counters for inspectors. */
+void lsi_link_count(struct lsi_link *link)
+{
+    struct lshm_cell *cell = link->window.cell;
+
+    /* RLX: only this process writes them; an inspector takes them as of some instant. */
+    lsi_store_relaxed(&cell->position, link->window.position);
+    lsi_store_relaxed(&cell->taken, link->taken);
+    if (LSI_UNLIKELY(link->lost_start + link->corrupt > 0)) {
+        lsi_store_relaxed(&cell->lost_start, link->lost_start);
+        lsi_store_relaxed(&cell->lost_corrupt, link->corrupt);
+    }
+}

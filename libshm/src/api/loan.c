@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loaning, publishing, aborting.
+ *
+ * A loan reserves both a place for the payload and an entry of the ring, so publish never waits.
+ * Where a payload that fits an entry goes: a private block, copied into the entry at publish (the
+ * payload then travels with its descriptor: one hop instead of two serial ones). Any other goes
+ * into a slot.
+ *
+ * TOKENS  port (16) | loan (16) | generation (32).
+ */
+#include <string.h>
+
+#include "api/internal.h"
+#include "core/handle.h"
+
+#define TOKEN(port, loan, generation)                                                              \
+    ((uint64_t)(port) << 48 | (uint64_t)(loan) << 32 | (generation))
+#define TOKEN_PORT(token) ((uint32_t)((token) >> 48))
+#define TOKEN_LOAN(token) ((uint32_t)((token) >> 32) & 0xffffu)
+#define TOKEN_GENERATION(token) ((uint32_t)(token))
+
+/* A ring gives room in steps of at least this, so that a slow reader costs one look per step. */
+static uint64_t ring_gain(const struct lshm_publisher *publisher)
+{
+    uint64_t quarter = (publisher->publication.writer.mask + UINT64_C(1)) / 4;
+
+    return quarter > 0 ? quarter : 1;
+}
+
+static bool needs_slot(const struct lshm_publisher *publisher, uint64_t length)
+{
+    return length > publisher->inline_bytes;
+}
+
+/* Makes room for one more loan: 0, −LSHM_EAGAIN, −LSHM_ENOSLOT. */
+static int make_room(struct lshm_publisher *publisher, bool slot)
+{
+    struct lsi_publication *p = &publisher->publication;
+
+    if (LSI_UNLIKELY(publisher->loans_free_count == 0))
+        return -LSHM_ENOSLOT;
+    if (LSI_UNLIKELY(!lsi_publication_has_entry(p, publisher->loans_out))) {
+        lsi_reclaim(p, ring_gain(publisher));
+        if (!lsi_publication_has_entry(p, publisher->loans_out))
+            return -LSHM_EAGAIN;
+    }
+    if (!slot || LSI_LIKELY(p->slots.free_count > 0))
+        return 0;
+    lsi_reclaim(p, 1);
+    if (p->slots.free_count > 0)
+        return 0;
+    return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : -LSHM_ENOSLOT;
+}
+
+bool lsi_publisher_ready(void *port)
+{
+    const struct lshm_publisher *publisher = port;
+    const struct lsi_publication *p = &publisher->publication;
+    const struct lsi_roster *roster = &p->roster;
+
+    if (lsi_roster_changed(roster))
+        return true;
+    if (publisher->lacks_slot) {
+        for (uint32_t i = 0; i < roster->active_count; i++) {
+            const struct lsi_reader *reader = &roster->readers[roster->active[i]];
+
+            /* RLX: a look; reclaim does it properly. */
+            if (reader->cell != NULL &&
+                lsi_load_relaxed(&reader->cell->hold_version) != reader->hold_version)
+                return true;
+        }
+        return lsi_publication_wanted(p, 1) == 0;
+    }
+    return lsi_publication_wanted(p, ring_gain(publisher)) == 0;
+}
+
+/* A subscriber of this thread gates: nobody else will ever move its cursor. */
+static bool waits_for_itself(struct lshm_publisher *publisher)
+{
+    struct lshm_context *context = publisher->context;
+    const struct lsi_roster *roster = &publisher->publication.roster;
+    struct lshm_subscriber *subscriber;
+    bool found = false;
+
+    for (uint32_t i = 0; i < roster->active_count; i++)
+        found |= roster->readers[roster->active[i]].client == context->client;
+    if (!found)
+        return false;
+    found = false;
+    pthread_mutex_lock(&context->control);
+    LIST_FOREACH(subscriber, &context->subscribers, entry) {
+        /* RLX: our own store, or another thread's, which is not us. */
+        found |= subscriber->topic == publisher->topic &&
+                 !(subscriber->flags & LSHM_SUBSCRIBER_NO_LOCAL) &&
+                 lsi_load_relaxed(&subscriber->owner) == pthread_self();
+    }
+    pthread_mutex_unlock(&context->control);
+    return found;
+}
+
+static void store_waiting(struct lshm_publisher *publisher, bool waiting)
+{
+    struct lsi_publication *p = &publisher->publication;
+    struct lshm_ring *ring = p->writer.ring;
+    uint64_t word = LSHM_WAITING_NONE;
+
+    if (waiting) {
+        word = publisher->lacks_slot ? LSHM_WAITING_ANY
+                                     : p->committed + ring_gain(publisher) + 1;
+        /* RLX: before the word that makes readers look at it. */
+        lsi_store_relaxed(&ring->waiting_generation, ++publisher->waiting_generation);
+    }
+    /* ORD S3 release -> W3: whoever sees the word sees its generation. */
+    lsi_store_release(&ring->waiting, word);
+    /* DIE W1: says that it waits, for ever: readers send a byte to a socket that is closed. */
+}
+
+/* Until there is room or the time is over: as make_room(). */
+static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t timeout_ns)
+{
+    uint64_t now = lsi_now_ns();
+    uint64_t deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
+    uint64_t spin_end = now + publisher->spin_ns;
+    int r;
+
+    if (spin_end > deadline)
+        spin_end = deadline;
+    while ((r = make_room(publisher, slot)) == -LSHM_EAGAIN && now < spin_end) {
+        lsi_cpu_relax();
+        now = lsi_now_ns();
+    }
+    if (r == -LSHM_EAGAIN && timeout_ns != 0 && waits_for_itself(publisher))
+        return -EDEADLK;
+    if (publisher->flags & LSHM_PUBLISHER_NEVER_WAITS)
+        return r;
+    while (r == -LSHM_EAGAIN && lsi_now_ns() < deadline) {
+        publisher->lacks_slot = lsi_publication_has_entry(&publisher->publication,
+                                                          publisher->loans_out);
+        store_waiting(publisher, true);
+        /* The sleep's own fence (S1) stands between the waiting word and its look. */
+        lsi_wait(publisher->context, lsi_publisher_ready, publisher, deadline);
+        store_waiting(publisher, false);
+        r = make_room(publisher, slot);
+    }
+    return r;
+}
+
+static int get_room(struct lshm_publisher *publisher, bool slot)
+{
+    int r = make_room(publisher, slot);
+
+    if (LSI_LIKELY(r == 0)) {
+        if (LSI_UNLIKELY(publisher->wants_room)) {
+            publisher->wants_room = false;
+            store_waiting(publisher, false);
+        }
+        return 0;
+    }
+    if (r == -LSHM_EAGAIN && publisher->wait_ns != 0)
+        r = wait_for_room(publisher, slot, publisher->wait_ns);
+    if (r == -LSHM_EAGAIN) {
+        publisher->refused++;
+        /* RLX: a counter for inspectors. */
+        lsi_store_relaxed(&publisher->publication.writer.ring->refused, publisher->refused);
+        if (publisher->context->polled) {
+            publisher->wants_room = true;
+            publisher->lacks_slot = lsi_publication_has_entry(&publisher->publication,
+                                                              publisher->loans_out);
+            store_waiting(publisher, true);
+            lsi_wait_arm(publisher->context);
+        }
+    }
+    return r;
+}
+
+/* Room was made. */
+static void give(struct lshm_publisher *publisher, bool slot, size_t length,
+                 struct lshm_message *m)
+{
+    struct lsi_publication *p = &publisher->publication;
+    uint32_t index = publisher->loans_free[--publisher->loans_free_count];
+    struct lsi_loan *loan = &publisher->loans[index];
+
+    publisher->loans_out++;
+    loan->out = true;
+    if (slot) {
+        loan->slot = lsi_slots_loan(&p->slots);
+        loan->capacity = publisher->payload_bytes;
+        m->data = (unsigned char *)publisher->segment.base +
+                  loan->slot * publisher->geometry.slot_bytes;
+    } else {
+        loan->slot = LSI_SLOT_NONE;
+        loan->capacity = publisher->inline_bytes;
+        m->data = publisher->blocks + (uint64_t)index * publisher->inline_bytes;
+    }
+    m->length = length;
+    m->seq = 0;
+    m->publisher = publisher->number;
+    m->time_ns = 0;
+    m->user[0] = 0;
+    m->user[1] = 0;
+    m->flags = 0;
+    m->schema = 0;
+    m->token = TOKEN(publisher->port, index, loan->generation);
+}
+
+LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t length,
+                                      struct lshm_message *ret_messages, size_t count)
+{
+    bool slot;
+    size_t got = 0;
+    int r = 0;
+
+    LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    if (LSI_UNLIKELY(length > publisher->payload_bytes))
+        return -LSHM_ETOOBIG;
+    if (!lsi_port_enter(&publisher->busy))
+        return -LSHM_EBUSY;
+    slot = needs_slot(publisher, length);
+    while (got < count && got < INT32_MAX) {
+        r = got == 0 ? get_room(publisher, slot) : make_room(publisher, slot);
+        if (r < 0)
+            break;
+        give(publisher, slot, length, &ret_messages[got++]);
+    }
+    lsi_port_leave(&publisher->busy);
+    return got > 0 ? (int)got : r;
+}
+
+LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
+                                struct lshm_message *ret_message)
+{
+    int r = lshm_publisher_loan_batch(publisher, length, ret_message, 1);
+
+    return r > 0 ? 0 : r;
+}
+
+static int find_loan(const struct lshm_publisher *publisher, const struct lshm_message *m,
+                     uint32_t *ret_index)
+{
+    uint32_t index = TOKEN_LOAN(m->token);
+
+    if (TOKEN_PORT(m->token) != publisher->port)
+        return -LSHM_EFOREIGN;
+    if (index >= publisher->loans_max || !publisher->loans[index].out ||
+        publisher->loans[index].generation != TOKEN_GENERATION(m->token))
+        return -LSHM_ESTALE;
+    *ret_index = index;
+    return 0;
+}
+
+static void end_loan(struct lshm_publisher *publisher, uint32_t index)
+{
+    struct lsi_loan *loan = &publisher->loans[index];
+
+    loan->out = false;
+    loan->generation++;
+    publisher->loans_out--;
+    publisher->loans_free[publisher->loans_free_count++] = index;
+}
+
+static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct lshm_message *m)
+{
+    struct lsi_publication *p = &publisher->publication;
+    struct lsi_loan *loan = &publisher->loans[index];
+    struct lsi_descriptor d = {
+        .length = (uint32_t)m->length,
+        .flags = m->flags & 0xffff0000u,
+        .schema = m->schema,
+        .user = { m->user[0], m->user[1] },
+    };
+
+    if (loan->slot == LSI_SLOT_NONE)
+        d.flags |= LSHM_ENTRY_INLINE;
+    else
+        d.handle = lsi_handle(1, p->slots.generations[loan->slot], loan->slot);
+    if (publisher->flags & LSHM_PUBLISHER_TIMESTAMPS) {
+        d.flags |= LSHM_ENTRY_TIME;
+        d.time_ns = lsi_now_ns();
+        m->time_ns = d.time_ns;
+        m->flags |= LSHM_MESSAGE_TIME;
+    }
+    m->seq = p->writer.tail;
+    lsi_publication_publish(p, &d, publisher->blocks + (uint64_t)index * publisher->inline_bytes,
+                            loan->slot);
+    end_loan(publisher, index);
+}
+
+static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
+{
+    uint32_t index;
+    size_t done = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        int r = find_loan(publisher, &messages[i], &index);
+
+        if (r < 0)
+            return r;
+        if (messages[i].length > publisher->loans[index].capacity)
+            return -LSHM_ETOOBIG;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (find_loan(publisher, &messages[i], &index) < 0)
+            continue; /* the same loan twice in one batch */
+        publish_one(publisher, index, &messages[i]);
+        done++;
+    }
+    if (done > 0)
+        lsi_publication_flush(&publisher->publication);
+    return (int)count;
+}
+
+LSI_API int lshm_publisher_publish_batch(struct lshm_publisher *publisher,
+                                         struct lshm_message *messages, size_t count)
+{
+    int r;
+
+    LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    if (count > publisher->loans_max)
+        return -LSHM_ESTALE;
+    if (!lsi_port_enter(&publisher->busy))
+        return -LSHM_EBUSY;
+    r = publish(publisher, messages, count);
+    lsi_port_leave(&publisher->busy);
+    return r;
+}
+
+LSI_API int lshm_publisher_publish(struct lshm_publisher *publisher, struct lshm_message *message)
+{
+    int r = lshm_publisher_publish_batch(publisher, message, 1);
+
+    return r < 0 ? r : 0;
+}
+
+static void abort_one(struct lshm_publisher *publisher, uint32_t index)
+{
+    struct lsi_publication *p = &publisher->publication;
+
+    if (publisher->loans[index].slot != LSI_SLOT_NONE)
+        lsi_slots_free(&p->slots, publisher->loans[index].slot);
+    publisher->aborts++;
+    /* RLX: a counter for inspectors. */
+    lsi_store_relaxed(&p->writer.ring->aborts, publisher->aborts);
+    end_loan(publisher, index);
+}
+
+void lsi_publisher_return_loans(struct lshm_publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->loans_max; i++)
+        if (publisher->loans[i].out)
+            abort_one(publisher, i);
+}
+
+LSI_API int lshm_publisher_abort_batch(struct lshm_publisher *publisher,
+                                       struct lshm_message *messages, size_t count)
+{
+    uint32_t index;
+
+    LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    if (count > publisher->loans_max)
+        return -LSHM_ESTALE;
+    for (size_t i = 0; i < count; i++) {
+        int r = find_loan(publisher, &messages[i], &index);
+
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (find_loan(publisher, &messages[i], &index) == 0)
+            abort_one(publisher, index);
+    return (int)count;
+}
+
+LSI_API int lshm_publisher_abort(struct lshm_publisher *publisher, struct lshm_message *message)
+{
+    int r = lshm_publisher_abort_batch(publisher, message, 1);
+
+    return r < 0 ? r : 0;
+}
+
+LSI_API int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length)
+{
+    struct lshm_message message;
+    int r = lshm_publisher_loan(publisher, length, &message);
+
+    if (r < 0)
+        return r;
+    if (length > 0)
+        memcpy(message.data, data, length);
+    return lshm_publisher_publish(publisher, &message);
+}
+
+LSI_API int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns)
+{
+    bool slot;
+    int r;
+
+    LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    slot = publisher->geometry.slot_count > 0;
+    r = make_room(publisher, slot);
+    if (r == -LSHM_EAGAIN && timeout_ns != 0)
+        r = wait_for_room(publisher, slot, timeout_ns);
+    return r == 0 ? 1 : r == -LSHM_EAGAIN ? 0 : r;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands behind the opaque handles of lshm.h.
+ *
+ * LOCKS   control    the socket, the tables of ports, parts and peers' memory. Held during a whole
+ *                    request; never taken on the hot path.
+ *         peers_lock channels to peers and what was signalled. Held for a few instructions or one
+ *                    send. Taken inside control, never the other way round.
+ *         sleep_lock who waits in this process (wait.c).
+ * THREADS A port is used by one thread at a time; what another thread has for it (a new ring, a
+ *         release) goes on a list of the port and is taken in at its next call.
+ */
+#ifndef LSI_OBJECTS_H
+#define LSI_OBJECTS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include <lshm/abi.h>
+#include <lshm/lshm.h>
+
+#include "base/atomic.h"
+#include "base/compiler.h"
+#include "core/reclaim.h"
+#include "core/ring.h"
+#include "core/window.h"
+#include "ctl/codec.h"
+#include "os/memory.h"
+
+#define LSI_CONTEXT_MAGIC 0x6c736378u
+#define LSI_PUBLISHER_MAGIC 0x6c737075u
+#define LSI_SUBSCRIBER_MAGIC 0x6c737375u
+#define LSI_INSPECTOR_MAGIC 0x6c73696eu
+#define LSI_PARTS_MAX 64u
+#define LSI_PEER_BUCKETS 64u
+#define LSI_LINKS_MAX 32768u
+#define LSI_DEFAULT_TIMEOUT_NS 5000000000
+
+struct lsi_part {
+    void *base; /* NULL: not there */
+    uint64_t bytes;
+};
+
+/* Another client: its reader cells if we publish to it, the channels between us. */
+struct lsi_peer {
+    LIST_ENTRY(lsi_peer) entry;
+    uint64_t client;
+    struct lsi_part parts[LSI_PARTS_MAX]; /* of its control region, read-only */
+    int channel;              /* wakes it; -1 */
+    uint64_t asked_ns;        /* when the channel was asked for, 0: never */
+    uint64_t signalled;       /* sleep generation signalled last */
+    uint32_t readers;         /* of our publishers, with cells in its memory */
+    bool gone;                /* it is no more; forgotten with the last of those readers */
+};
+
+/* A link that the broker was told of and has not confirmed: its cell cannot be given out yet. */
+struct lsi_leaving {
+    LIST_ENTRY(lsi_leaving) entry;
+    uint64_t request;
+    uint64_t subscriber;
+    uint64_t link;
+    struct lshm_cell *cell;
+    uint32_t holds;
+};
+
+struct lsi_link;
+/* Whether a port has something; only looks. Another thread may ask while the port's own sleeps. */
+typedef bool lsi_ready_function(void *port);
+
+/* A thread that sleeps. */
+struct lsi_waiter {
+    LIST_ENTRY(lsi_waiter) entry;
+    lsi_ready_function *ready;
+    void *port;
+    bool found;   /* the leader found its port ready */
+    bool covered; /* the leader has looked at it behind its fence */
+};
+
+LIST_HEAD(lsi_waiter_list, lsi_waiter);
+LIST_HEAD(lsi_peer_list, lsi_peer);
+LIST_HEAD(lsi_leaving_list, lsi_leaving);
+LIST_HEAD(lsi_publisher_list, lshm_publisher);
+LIST_HEAD(lsi_subscriber_list, lshm_subscriber);
+STAILQ_HEAD(lsi_link_queue, lsi_link);
+
+struct lshm_context {
+    uint32_t magic;
+    uint32_t flags;                 /* LSHM_CONTEXT_… */
+    const uint8_t *alive;           /* one page that fork() wipes: 0 in a child */
+    int socket;
+    uint64_t client;
+    int64_t timeout_ns;
+    const struct lshm_public *public_region;
+    uint64_t public_bytes;
+    struct lsi_part board[LSI_PARTS_MAX];
+    struct lsi_part control_parts[LSI_PARTS_MAX];
+    const struct lshm_board *board0;
+    struct lshm_control *control0;
+    uint64_t pushes_seen;           /* numbers of board0->pushed that were read (any thread) */
+    int broken;                     /* not 0: the broker is gone; the data path goes on */
+
+    pthread_mutex_t control;
+    uint64_t next_request;
+    uint64_t received;              /* last push number acted on */
+    struct lshm_subscriber *opening; /* its links arrive before its number does */
+    struct lsi_publisher_list publishers;
+    struct lsi_subscriber_list subscribers;
+    struct lsi_leaving_list leaving;
+    uint32_t next_port;             /* numbers for tokens, from 1 */
+
+    pthread_mutex_t peers_lock;
+    struct lsi_peer_list peers[LSI_PEER_BUCKETS];
+
+    int epoll;                      /* socket, own event, channels' receiving ends */
+    int event;                      /* wakes our own sleepers */
+    int timer;                      /* -1 until the descriptor was asked for */
+    bool polled;                    /* the descriptor was asked for */
+    pthread_mutex_t sleep_lock;
+    pthread_cond_t sleep_changed;
+    uint64_t sleep_generation;      /* as stored in control0->sleep */
+    struct lsi_waiter_list waiters;
+    bool leading;                   /* one of them arms and blocks for all */
+    uint64_t rounds;                /* leaders' returns */
+    int *channels;                  /* receiving ends */
+    uint32_t channel_count;
+};
+
+struct lsi_loan {
+    uint64_t capacity;    /* payload bytes */
+    uint32_t generation;
+    uint32_t slot;        /* LSI_SLOT_NONE: the private block */
+    bool out;
+};
+
+struct lshm_publisher {
+    uint32_t magic;
+    uint32_t port;              /* in tokens */
+    struct lshm_context *context;
+    LIST_ENTRY(lshm_publisher) entry;
+    uint64_t number;
+    uint64_t topic;
+    struct lsi_publication publication;
+    struct lsi_ctl_geometry geometry;
+    struct lsi_part ring;
+    struct lsi_part segment;
+    uint64_t payload_bytes;
+    uint32_t inline_bytes;
+    uint32_t loans_max;
+    uint32_t loans_out;
+    uint32_t loans_free_count;
+    struct lsi_loan *loans;
+    uint32_t *loans_free;
+    unsigned char *blocks;      /* loans_max times inline_bytes */
+    int64_t wait_ns;
+    uint64_t spin_ns;
+    uint32_t flags;
+    uint64_t refused;
+    uint64_t aborts;
+    uint64_t waiting_generation;
+    bool wants_room;            /* a loan was refused while the descriptor is polled */
+    bool lacks_slot;            /* it waits for a slot, not for room in the ring */
+    uint32_t busy;              /* debug builds: in use by a thread */
+};
+
+/* One ring that a subscriber reads. */
+struct lsi_link {
+    STAILQ_ENTRY(lsi_link) entry;   /* while it is incoming */
+    struct lshm_subscriber *subscriber;
+    uint64_t number;
+    uint64_t publisher;
+    uint64_t client;                /* the publisher's */
+    uint64_t start;                 /* the first message it can get */
+    const struct lshm_board_reader *record;
+    struct lsi_ctl_geometry geometry;
+    struct lsi_part ring;
+    struct lsi_part segments[LSI_CTL_SEGMENTS];
+    struct lsi_ring_reader reader;
+    struct lsi_window window;
+    unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
+    uint64_t *pending;              /* B + H: links of the list of releases (sample.c) */
+    uint32_t inline_bytes;
+    bool may_block;                 /* the publisher sleeps for room */
+    bool fresh;                     /* ring opened after the subscription: start at 0 */
+    bool dead;                      /* DEAD was seen; drain up to final_tail */
+    bool drained;                   /* nothing more to take */
+    uint64_t final_tail;
+    uint64_t signalled;             /* waiting generation signalled last */
+    uint64_t taken;
+    uint64_t lost_start;
+    uint64_t corrupt;
+};
+
+struct lshm_subscriber {
+    uint32_t magic;
+    uint32_t port;
+    struct lshm_context *context;
+    LIST_ENTRY(lshm_subscriber) entry;
+    uint64_t number;
+    uint64_t topic;
+    uint32_t window;
+    uint32_t holds;
+    uint32_t flags;
+    uint64_t spin_ns;
+    pthread_t owner;                /* thread of the last take */
+    struct lsi_link **links;        /* LSI_LINKS_MAX, by index; NULL: unused */
+    uint32_t links_count;           /* highest used index + 1 */
+    uint32_t drained;               /* links that may be left when their samples are back */
+    uint32_t next_link;             /* fair take: where the next call starts */
+    struct lsi_link_queue incoming; /* under control */
+    uint32_t news;                  /* incoming is not empty (any thread) */
+    pthread_mutex_t release_lock;   /* other threads' releases against links that go */
+    uint64_t released;              /* list of releases by other threads (sample.c) */
+    uint64_t taken_before;          /* counters of links that have left */
+    uint64_t lost_before;
+    uint64_t corrupt_before;
+    uint32_t busy;
+};
+
+#endif

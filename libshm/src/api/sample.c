@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking and releasing.
+ *
+ * TOKENS  port (16) | link (16) | sample (16) | generation (16). The full message number and
+ *         publisher are checked too, so a token is good for exactly one release.
+ *
+ * A release by the thread that takes goes straight to the window. One by any other thread goes on
+ * the subscription's list: each sample has a word of its own for that (pending), so nothing is
+ * allocated, and a sample can be on the list only once. The list is drained at the subscription's
+ * next call.
+ */
+#include "api/internal.h"
+#include "core/handle.h"
+
+#define TOKEN(port, link, sample, generation)                                                      \
+    ((uint64_t)(port) << 48 | (uint64_t)(link) << 32 | (uint64_t)(sample) << 16 |                  \
+     ((generation) & 0xffffu))
+#define TOKEN_PORT(token) ((uint32_t)((token) >> 48))
+#define TOKEN_LINK(token) ((uint32_t)((token) >> 32) & 0xffffu)
+#define TOKEN_SAMPLE(token) ((uint32_t)((token) >> 16) & 0xffffu)
+#define TOKEN_GENERATION(token) ((uint32_t)(token) & 0xffffu)
+
+/* A node of the list: link and sample, plus 1 so that 0 is the end. */
+#define NODE(link, sample) ((((uint64_t)(link) << 16) | (sample)) + 1)
+#define NODE_LINK(node) ((uint32_t)(((node) - 1) >> 16))
+#define NODE_SAMPLE(node) ((uint32_t)(((node) - 1) & 0xffffu))
+/* pending: 0 not on the list, else the next node + 1 (so that the last one differs from 0). */
+
+bool lsi_subscriber_ready(void *port)
+{
+    const struct lshm_subscriber *subscriber = port;
+
+    /* RLX: a look; take does it properly. */
+    if (lsi_load_relaxed(&subscriber->news) || lsi_control_has_news(subscriber->context) ||
+        lsi_load_relaxed(&subscriber->released) != 0)
+        return true;
+    for (uint32_t i = 0; i < subscriber->links_count; i++) {
+        const struct lsi_link *link = subscriber->links[i];
+
+        if (link == NULL || link->drained)
+            continue;
+        /* RLX: as above. */
+        if (!link->dead && lsi_load_relaxed(&link->record->state) == LSHM_LINK_DEAD)
+            return true;
+        if (lsi_ring_has(&link->reader, link->window.position))
+            return true;
+    }
+    return false;
+}
+
+uint64_t lsi_link_ahead(const struct lsi_link *link)
+{
+    /* RLX: a hint; what it says is bounded by the ring. */
+    uint64_t end = link->dead ? link->final_tail : lsi_load_relaxed(&link->reader.ring->tail);
+    uint64_t ahead = end > link->window.position ? end - link->window.position : 0;
+
+    return ahead > link->geometry.entry_count ? link->geometry.entry_count : ahead;
+}
+
+/* Where the descriptor says the payload is; NULL when it cannot be. The copy is private. */
+static void *locate(const struct lsi_link *link, const struct lsi_descriptor *d)
+{
+    const struct lsi_ctl_geometry *geometry = &link->geometry;
+    uint32_t segment = lsi_handle_segment(d->handle);
+    uint32_t slot = lsi_handle_slot(d->handle);
+    uint64_t end = (uint64_t)d->offset + d->length;
+
+    if (segment == 0 || segment > geometry->segment_count || slot >= geometry->slots_per_segment ||
+        end > geometry->slot_bytes)
+        return NULL;
+    return (unsigned char *)link->segments[segment - 1].base + slot * geometry->slot_bytes +
+           d->offset;
+}
+
+static void fill_message(const struct lsi_link *link, uint32_t link_index, uint32_t sample,
+                         const struct lsi_descriptor *d, void *data, struct lshm_message *m)
+{
+    const struct lsi_sample *s = &link->window.samples[sample];
+
+    m->data = data;
+    m->length = d->length;
+    m->seq = s->seq;
+    m->publisher = link->publisher;
+    m->time_ns = d->time_ns;
+    m->user[0] = d->user[0];
+    m->user[1] = d->user[1];
+    m->flags = d->flags & (LSHM_MESSAGE_TIME | 0xffff0000u);
+    m->schema = d->schema;
+    m->token = TOKEN(link->subscriber->port, link_index, sample, s->generation);
+}
+
+/* The next message of one link: 1, 0, −LSHM_EHELD, −LSHM_ECORRUPT. */
+static int take_one(struct lsi_link *link, uint32_t link_index, struct lshm_message *m)
+{
+    struct lsi_window *window = &link->window;
+    struct lsi_descriptor d;
+    uint32_t sample;
+    void *block, *data;
+    int r;
+
+    if (LSI_UNLIKELY(window->position - window->cursor >= window->window ||
+                     window->free_count == 0)) {
+        if (!lsi_ring_has(&link->reader, window->position))
+            return 0;
+        if (!lsi_window_make_room(window, lsi_now_coarse_ns()))
+            return -LSHM_EHELD;
+    }
+    sample = window->free_samples[window->free_count - 1];
+    block = link->blocks + (uint64_t)sample * link->inline_bytes;
+    r = lsi_ring_take(&link->reader, window->position, &d, block);
+    if (r == LSI_RING_NOTHING)
+        return 0;
+    data = NULL;
+    if (LSI_LIKELY(r == LSI_RING_TAKEN))
+        data = d.flags & LSHM_ENTRY_INLINE ? block : locate(link, &d);
+    if (LSI_UNLIKELY(data == NULL)) {
+        /* A lossless reader is never lapped by a publisher that follows the rules. */
+        lsi_window_skip(window);
+        lsi_window_settle(window, lsi_now_coarse_ns());
+        link->corrupt++;
+        return -LSHM_ECORRUPT;
+    }
+    sample = lsi_window_add(window, d.flags & LSHM_ENTRY_INLINE);
+    fill_message(link, link_index, sample, &d, data, m);
+    link->taken++;
+    return 1;
+}
+
+/* Up to count messages of one link; the result of the first that fails when there was none. */
+static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct lshm_message *m,
+                     size_t count)
+{
+    struct lsi_link *link = subscriber->links[index];
+    size_t got = 0;
+    int r = 0;
+
+    if (link == NULL || !lsi_link_look(link))
+        return 0;
+    while (got < count) {
+        if (LSI_UNLIKELY(link->dead && link->window.position >= link->final_tail))
+            break;
+        r = take_one(link, index, &m[got]);
+        if (r <= 0)
+            break;
+        got++;
+    }
+    if (got > 0 || r == -LSHM_ECORRUPT)
+        lsi_link_count(link);
+    return got > 0 ? (int)got : r;
+}
+
+/* Releases by this thread go straight to the window. */
+static void set_owner(struct lshm_subscriber *subscriber)
+{
+    /* RLX: other threads only learn that it is not them. */
+    if (lsi_load_relaxed(&subscriber->owner) != pthread_self())
+        lsi_store_relaxed(&subscriber->owner, pthread_self());
+}
+
+/* What other threads and the broker have left for this port. */
+static void take_in_news(struct lshm_subscriber *subscriber)
+{
+    set_owner(subscriber);
+    /* RLX: both are hints to do it properly. */
+    if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->released) != 0))
+        lsi_subscriber_drain_released(subscriber);
+    if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->news) ||
+                     lsi_control_has_news(subscriber->context)))
+        lsi_subscriber_adopt(subscriber);
+}
+
+bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
+{
+    bool has = false;
+
+    take_in_news(subscriber);
+    for (uint32_t i = 0; i < subscriber->links_count && !has; i++) {
+        struct lsi_link *link = subscriber->links[i];
+
+        has = link != NULL && lsi_link_look(link) &&
+              lsi_ring_has(&link->reader, link->window.position);
+    }
+    if (LSI_UNLIKELY(subscriber->drained > 0))
+        lsi_subscriber_prune(subscriber);
+    return has;
+}
+
+static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+{
+    uint32_t first, links;
+    size_t got = 0;
+    int error = 0;
+
+    take_in_news(subscriber);
+    links = subscriber->links_count;
+    first = subscriber->next_link < links ? subscriber->next_link : 0;
+    for (uint32_t i = 0; i < links && got < count; i++) {
+        uint32_t index = first + i < links ? first + i : first + i - links;
+        int r = take_link(subscriber, index, m + got, count - got);
+
+        if (r > 0) {
+            got += (size_t)r;
+            subscriber->next_link = index + 1;
+        } else if (r < 0) {
+            error = r;
+        }
+    }
+    if (LSI_UNLIKELY(subscriber->drained > 0))
+        lsi_subscriber_prune(subscriber);
+    if (got > 0)
+        return (int)got;
+    if (error == 0 && subscriber->context->polled)
+        lsi_wait_arm(subscriber->context);
+    return error;
+}
+
+LSI_API int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
+                                       struct lshm_message *ret_messages, size_t count)
+{
+    int r;
+
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    if (count > INT32_MAX)
+        count = INT32_MAX;
+    if (!lsi_port_enter(&subscriber->busy))
+        return -LSHM_EBUSY;
+    r = take(subscriber, ret_messages, count);
+    lsi_port_leave(&subscriber->busy);
+    return r;
+}
+
+LSI_API int lshm_subscriber_take(struct lshm_subscriber *subscriber,
+                                 struct lshm_message *ret_message)
+{
+    return lshm_subscriber_take_batch(subscriber, ret_message, 1);
+}
+
+/* The sample that a token names, checked: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. */
+static int find_sample(const struct lshm_subscriber *subscriber, const struct lshm_message *m,
+                       struct lsi_link **ret_link, uint32_t *ret_sample)
+{
+    uint32_t index = TOKEN_LINK(m->token), sample = TOKEN_SAMPLE(m->token);
+    struct lsi_link *link;
+    const struct lsi_sample *s;
+
+    if (TOKEN_PORT(m->token) != subscriber->port)
+        return -LSHM_EFOREIGN;
+    if (index >= subscriber->links_count || (link = subscriber->links[index]) == NULL ||
+        link->publisher != m->publisher || sample >= subscriber->window + subscriber->holds)
+        return -LSHM_ESTALE;
+    s = &link->window.samples[sample];
+    if ((s->generation & 0xffffu) != TOKEN_GENERATION(m->token) || s->seq != m->seq)
+        return -LSHM_ESTALE; /* the generation goes up at the release */
+    /* RLX: our own word; a sample on the list has been released by another thread. */
+    if (lsi_load_relaxed(&link->pending[sample]) != 0)
+        return -LSHM_ESTALE;
+    *ret_link = link;
+    *ret_sample = sample;
+    return 0;
+}
+
+/* After releases on a link: moves the cursor, wakes a publisher that waits. */
+static void settle(struct lsi_link *link, bool dropped)
+{
+    struct lsi_window *window = &link->window;
+    bool all_released = window->position - window->cursor == window->released_ahead;
+    bool moved = lsi_window_settle(window, all_released ? 0 : lsi_now_coarse_ns());
+
+    if (moved || dropped)
+        lsi_link_notify(link);
+    if (LSI_UNLIKELY(link->dead) && !lsi_link_look(link) && lsi_window_out(&link->window) == 0)
+        lsi_subscriber_prune(link->subscriber);
+}
+
+static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+{
+    struct lsi_link *link = NULL, *last = NULL;
+    uint32_t sample;
+    bool dropped = false;
+
+    for (size_t i = 0; i < count; i++) {
+        int r = find_sample(subscriber, &m[i], &link, &sample);
+
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (find_sample(subscriber, &m[i], &link, &sample) < 0)
+            continue; /* the same sample twice in one batch */
+        if (last != NULL && last != link) {
+            settle(last, dropped);
+            dropped = false;
+        }
+        dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
+        lsi_window_release(&link->window, sample);
+        last = link;
+    }
+    if (last != NULL)
+        settle(last, dropped);
+    return (int)count;
+}
+
+/* From another thread than the one that takes. */
+static int release_there(struct lshm_subscriber *subscriber, struct lshm_message *m)
+{
+    struct lsi_link *link;
+    uint32_t sample;
+    uint64_t node, head, none = 0;
+    int r;
+
+    pthread_mutex_lock(&subscriber->release_lock); /* the link does not go meanwhile */
+    r = find_sample(subscriber, m, &link, &sample);
+    /* RLX: claims the word; the list's own release publishes it. */
+    if (r == 0 && !lsi_cas_relaxed(&link->pending[sample], &none, UINT64_MAX))
+        r = -LSHM_ESTALE;
+    if (r < 0) {
+        pthread_mutex_unlock(&subscriber->release_lock);
+        return r;
+    }
+    node = NODE(TOKEN_LINK(m->token), sample);
+    /* RLX: the CAS below decides. */
+    head = lsi_load_relaxed(&subscriber->released);
+    do
+        lsi_store_relaxed(&link->pending[sample], head + 1); /* RLX: before the release below */
+    /* ORD L1 release -> L2: this thread's reads of the payload, and the word above, come before the
+     * drain; without it the publisher may overwrite what is still being read here. */
+    while (!lsi_cas_release(&subscriber->released, &head, node));
+    pthread_mutex_unlock(&subscriber->release_lock);
+    /* ORD L3 full -> S1: as a publisher's flush: the owner may be asleep. */
+    lsi_fence_full();
+    /* RLX: after L3. */
+    if (lsi_load_relaxed(&subscriber->context->control0->sleep) & 1)
+        lsi_wait_kick(subscriber->context);
+    return 0;
+}
+
+void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
+{
+    /* ORD L2 acq_rel <- L1 */
+    uint64_t node = lsi_exchange_acq_rel(&subscriber->released, 0);
+
+    while (node != 0) {
+        struct lsi_link *link = subscriber->links[NODE_LINK(node)];
+        uint32_t sample = NODE_SAMPLE(node);
+        bool held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
+
+        /* RLX: after L2; given back before the sample can be used again. */
+        node = lsi_load_relaxed(&link->pending[sample]) - 1;
+        lsi_store_relaxed(&link->pending[sample], 0);
+        lsi_window_release(&link->window, sample);
+        settle(link, held);
+    }
+}
+
+LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
+                                          struct lshm_message *messages, size_t count)
+{
+    int r = 0;
+
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    if (count > INT32_MAX)
+        return -EINVAL;
+    /* RLX: the owner's own store, or another thread's, which is not us. */
+    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == pthread_self()))
+        return release_here(subscriber, messages, count);
+    for (size_t i = 0; i < count; i++) {
+        int one = release_there(subscriber, &messages[i]);
+
+        if (one < 0 && r == 0)
+            r = one;
+    }
+    return r < 0 ? r : (int)count;
+}
+
+LSI_API int lshm_subscriber_release(struct lshm_subscriber *subscriber,
+                                    struct lshm_message *message)
+{
+    int r = lshm_subscriber_release_batch(subscriber, message, 1);
+
+    return r < 0 ? r : 0;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing a subscription: the broker sends a ring for each publisher that is there,
+ * then its answer; when open returns, all of them have been joined.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/internal.h"
+#include "ctl/topic.h"
+
+#define DEFAULT_WINDOW 64u
+#define DEFAULT_HOLDS 8u
+
+int lsi_statistics_copy(void *to, const void *from, size_t bytes)
+{
+    uint64_t size;
+
+    memcpy(&size, to, sizeof size);
+    if (size < sizeof size)
+        return -EINVAL;
+    if (size < bytes)
+        bytes = (size_t)size;
+    memcpy((unsigned char *)to + sizeof size, (const unsigned char *)from + sizeof size,
+           bytes - sizeof size);
+    return 0;
+}
+
+uint32_t lsi_context_new_port(struct lshm_context *context)
+{
+    context->next_port = context->next_port % 0xffffu + 1;
+    return context->next_port;
+}
+
+int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, size_t bytes,
+                   const void *options, struct lshm_error *reterr_error)
+{
+    if (context == NULL || context->magic != LSI_CONTEXT_MAGIC)
+        return -LSHM_ECLOSED;
+    if (lsi_context_forked(context)) {
+        lsi_error_set(reterr_error, ECHILD, "%s", lshm_strerror(ECHILD));
+        return -ECHILD;
+    }
+    if (lsi_options_copy(copy, bytes, options) < 0) {
+        lsi_error_set(reterr_error, EINVAL, "the port's options have unknown or unset fields: set "
+                      "size to sizeof, and zero the rest");
+        return -EINVAL;
+    }
+    if (lsi_topic_check(topic, strnlen(topic, LSHM_TOPIC_BYTES) + 1) == 0) {
+        lsi_error_set(reterr_error, LSHM_ENAME, "\"%.40s\" is not a topic name: use segments of "
+                      "A-Z a-z 0-9 _ . - with / between them, at most %u bytes", topic,
+                      LSHM_TOPIC_BYTES - 1);
+        return -LSHM_ENAME;
+    }
+    return 0;
+}
+
+/* With control held. */
+static int open_port(struct lshm_subscriber *subscriber, const char *topic,
+                     struct lshm_error *reterr_error)
+{
+    struct lshm_context *context = subscriber->context;
+    struct lsi_ctl_subscriber_open request = {
+        .header = { .type = LSI_CTL_SUBSCRIBER_OPEN },
+        .window = subscriber->window,
+        .holds = subscriber->holds,
+        .flags = (subscriber->flags & LSHM_SUBSCRIBER_NO_LOCAL ? LSHM_READER_NO_LOCAL : 0) |
+                 (subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS ? 0 : LSHM_READER_MAY_BLOCK),
+    };
+    struct lsi_ctl_packet reply;
+    int r;
+
+    lsi_ctl_set_text(request.topic, sizeof request.topic, topic);
+    subscriber->port = lsi_context_new_port(context);
+    context->opening = subscriber;
+    r = lsi_control_request(context, &request.header, sizeof request, &reply, reterr_error);
+    context->opening = NULL;
+    lsi_ctl_close_fds(&reply, 0);
+    if (r < 0)
+        return r;
+    subscriber->number = reply.subscriber_open_reply.subscriber;
+    subscriber->topic = reply.subscriber_open_reply.topic;
+    LIST_INSERT_HEAD(&context->subscribers, subscriber, entry);
+    return 0;
+}
+
+static void subscriber_free(struct lshm_subscriber *subscriber)
+{
+    struct lsi_link *link;
+
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL)
+            lsi_link_destroy(subscriber->links[i]);
+    while ((link = STAILQ_FIRST(&subscriber->incoming)) != NULL) {
+        STAILQ_REMOVE_HEAD(&subscriber->incoming, entry);
+        lsi_link_destroy(link);
+    }
+    pthread_mutex_destroy(&subscriber->release_lock);
+    free(subscriber->links);
+    subscriber->magic = 0;
+    free(subscriber);
+}
+
+static int check_options(struct lshm_subscriber_options *o, struct lshm_error *reterr_error)
+{
+    if (o->window == 0)
+        o->window = DEFAULT_WINDOW;
+    if (o->holds == 0)
+        o->holds = DEFAULT_HOLDS;
+    if (o->window > LSHM_WINDOW_MAX || o->holds > LSHM_HOLDS_MAX) {
+        lsi_error_set(reterr_error, LSHM_ELIMIT, "window is %u of at most %u, holds %u of at most "
+                      "%u: lower them", o->window, LSHM_WINDOW_MAX, o->holds, LSHM_HOLDS_MAX);
+        return -LSHM_ELIMIT;
+    }
+    if (o->flags & ~(LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS) || o->reserved != 0) {
+        lsi_error_set(reterr_error, EINVAL, "the subscriber's options: unknown flags and reserved "
+                      "fields must be zero");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic,
+                                 const struct lshm_subscriber_options *options,
+                                 struct lshm_error *reterr_error,
+                                 struct lshm_subscriber **ret_subscriber)
+{
+    struct lshm_subscriber_options given;
+    struct lshm_subscriber *subscriber;
+    int r = lsi_port_check(context, topic, &given, sizeof given, options, reterr_error);
+
+    if (r < 0 || (r = check_options(&given, reterr_error)) < 0)
+        return r;
+    subscriber = calloc(1, sizeof *subscriber);
+    if (subscriber == NULL)
+        return -ENOMEM;
+    subscriber->magic = LSI_SUBSCRIBER_MAGIC;
+    subscriber->context = context;
+    subscriber->window = given.window;
+    subscriber->holds = given.holds;
+    subscriber->flags = given.flags;
+    subscriber->spin_ns = given.spin_ns;
+    subscriber->owner = pthread_self();
+    STAILQ_INIT(&subscriber->incoming);
+    pthread_mutex_init(&subscriber->release_lock, NULL);
+    subscriber->links = calloc(LSI_LINKS_MAX, sizeof(struct lsi_link *));
+    r = subscriber->links == NULL ? -ENOMEM : 0;
+    if (r == 0) {
+        pthread_mutex_lock(&context->control);
+        r = open_port(subscriber, topic, reterr_error);
+        pthread_mutex_unlock(&context->control);
+    }
+    if (r < 0) {
+        subscriber_free(subscriber);
+        return r;
+    }
+    lsi_subscriber_adopt(subscriber);
+    *ret_subscriber = subscriber;
+    return 0;
+}
+
+/* Nothing is used any more through any cell. Samples still out are given up: their memory goes. */
+static void close_cells(struct lshm_subscriber *subscriber)
+{
+    for (uint32_t i = 0; i < subscriber->links_count; i++) {
+        struct lsi_link *link = subscriber->links[i];
+
+        if (link == NULL)
+            continue;
+        for (uint32_t k = 0; k < link->window.window + link->window.holds; k++)
+            if (link->window.samples[k].state == LSI_SAMPLE_HELD)
+                lsi_window_release(&link->window, k);
+        lsi_cell_close(link->window.cell);
+        lsi_link_notify(link);
+    }
+}
+
+static void reset_cells(struct lshm_subscriber *subscriber)
+{
+    const struct lsi_link *link;
+
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL)
+            lsi_cell_reset(subscriber->links[i]->window.cell, subscriber->holds);
+    STAILQ_FOREACH(link, &subscriber->incoming, entry)
+        lsi_cell_reset(link->window.cell, subscriber->holds);
+}
+
+LSI_API void lshm_subscriber_close(struct lshm_subscriber *subscriber)
+{
+    struct lsi_ctl_port_close request = { .header = { .type = LSI_CTL_SUBSCRIBER_CLOSE } };
+    struct lsi_ctl_link reset = { .header = { .type = LSI_CTL_LINK_RESET } };
+    struct lshm_context *context;
+    struct lsi_ctl_packet reply;
+
+    if (subscriber == NULL || subscriber->magic != LSI_SUBSCRIBER_MAGIC ||
+        lsi_context_forked(subscriber->context))
+        return;
+    context = subscriber->context;
+    close_cells(subscriber);
+    pthread_mutex_lock(&context->control);
+    request.port = reset.subscriber = subscriber->number;
+    if (lsi_control_request(context, &request.header, sizeof request, &reply, NULL) == 0) {
+        reset_cells(subscriber);
+        lsi_control_send(context, &reset.header, sizeof reset);
+    }
+    lsi_ctl_close_fds(&reply, 0);
+    LIST_REMOVE(subscriber, entry);
+    pthread_mutex_unlock(&context->control);
+    subscriber_free(subscriber);
+}
+
+LSI_API int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns)
+{
+    uint64_t now, deadline, spin_end;
+
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    if (LSI_LIKELY(lsi_subscriber_has(subscriber)))
+        return 1;
+    if (timeout_ns == 0)
+        return 0;
+    if (subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS)
+        return -EINVAL;
+    now = lsi_now_ns();
+    deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
+    spin_end = now + subscriber->spin_ns;
+    while (now < spin_end && now < deadline) {
+        if (lsi_subscriber_has(subscriber))
+            return 1;
+        lsi_cpu_relax();
+        now = lsi_now_ns();
+    }
+    do {
+        if (lsi_wait(subscriber->context, lsi_subscriber_ready, subscriber, deadline) &&
+            lsi_subscriber_has(subscriber))
+            return 1;
+        if (subscriber->context->broken && subscriber->links_count == 0)
+            return -LSHM_EGONE;
+    } while (lsi_now_ns() < deadline);
+    return 0;
+}
+
+LSI_API int lshm_subscriber_get_statistics(struct lshm_subscriber *subscriber,
+                                           struct lshm_subscriber_statistics *statistics)
+{
+    struct lshm_subscriber_statistics s = { .size = sizeof s };
+    uint64_t lost;
+
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    s.taken = subscriber->taken_before;
+    s.corrupt = subscriber->corrupt_before;
+    lost = subscriber->lost_before;
+    for (uint32_t i = 0; i < subscriber->links_count; i++) {
+        const struct lsi_link *link = subscriber->links[i];
+        const struct lsi_window *window;
+
+        if (link == NULL)
+            continue;
+        window = &link->window;
+        s.publishers++;
+        s.taken += link->taken;
+        s.corrupt += link->corrupt;
+        lost += link->lost_start + link->corrupt;
+        s.out += lsi_window_out(window);
+        s.holds += window->holds - window->free_hold_count;
+        s.ahead += lsi_link_ahead(link);
+        for (uint32_t k = 0; k < window->window + window->holds; k++) {
+            const struct lsi_sample *sample = &window->samples[k];
+
+            if (sample->state != LSI_SAMPLE_FREE &&
+                (s.oldest_publisher == 0 || sample->seq < s.oldest_seq)) {
+                s.oldest_publisher = link->publisher;
+                s.oldest_seq = sample->seq;
+            }
+        }
+    }
+    s.lost = lost;
+    return lsi_statistics_copy(statistics, &s, sizeof s);
+}
