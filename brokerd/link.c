@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <lshm/error.h>
+
+#include "client.h"
+#include "ctl/geometry.h"
+#include "lines.h"
+#include "outbox.h"
+#include "peer.h"
+#include "publisher.h"
+#include "roster.h"
+#include "subscriber.h"
+
+static void join(struct link *link, struct publisher *publisher, struct subscriber *subscriber)
+{
+    link->publisher = publisher;
+    link->subscriber = subscriber;
+    LIST_INSERT_HEAD(&publisher->links, link, of_publisher);
+    LIST_INSERT_HEAD(&subscriber->links, link, of_subscriber);
+    publisher->link_count++;
+    subscriber->link_count++;
+}
+
+static int is_pending(const struct link *link)
+{
+    return record_state(&link->record->record) == LINK_WANTED;
+}
+
+struct link *link_make(struct broker *broker, struct publisher *publisher,
+                       struct subscriber *subscriber)
+{
+    const struct lshm_ref none = {REGISTRY_NO_PART, 0};
+    struct link_record *record = table_take(&broker->tables[TABLE_LINKS]);
+    struct link *link;
+
+    if (!record)
+        return NULL;
+    record->subscriber = subscriber_number(broker, subscriber);
+    record->publisher = publisher_number(broker, publisher);
+    record->cell = none;
+    record->board_record = none;
+    record->row = ROSTER_NO_ROW;
+    record->is_new = record_state(&publisher->record->record) == PUBLISHER_LINKING;
+    record_set_state(&record->record, LINK_WANTED);
+    link = BROKER_PRIVATE(broker, TABLE_LINKS, links, record);
+    memset(link, 0, sizeof(*link));
+    link->record = record;
+    join(link, publisher, subscriber);
+    publisher->pending_count++;
+    subscriber->pending_count++;
+    return link;
+}
+
+/* A reference of two words: the part, which says that there is one, is stored last. */
+static void set_ref(struct lshm_ref *ref, struct lshm_ref value)
+{
+    ref->line = value.line;
+    /* ORD R3 release -> R2: no part without its line.
+     * DIE R3: lines that nobody names; the successor's bitmaps do not have them. */
+    lsi_store_release(&ref->part, value.part);
+}
+
+static int place(struct broker *broker, struct link *link)
+{
+    struct link_record *record = link->record;
+    struct client *client = link->subscriber->client;
+    const uint32_t cell_lines = lsi_geometry_cell_lines(link->subscriber->record->holds);
+    struct lshm_ref ref;
+    int status = 0;
+
+    if (record->cell.part == REGISTRY_NO_PART) {
+        status = client_control_take(broker, client, cell_lines, &ref);
+        if (status < 0)
+            return status;
+        set_ref(&record->cell, ref);
+    }
+    if (record->board_record.part == REGISTRY_NO_PART) {
+        status = client_board_take(broker, client, 1, &ref);
+        if (status < 0)
+            return status;
+        set_ref(&record->board_record, ref);
+    }
+    status = roster_take_row(broker, link);
+    if (status == 0)
+        record_set_state(&record->record, LINK_PLACED);
+    return status;
+}
+
+static void tell_ring(struct broker *broker, struct link *link)
+{
+    const struct link_record *record = link->record;
+    struct publisher *publisher = link->publisher;
+    struct lsi_ctl_push_ring push = {
+        .header.type = LSI_CTL_PUSH_RING,
+        .subscriber = record->subscriber,
+        .link = link_number(broker, link),
+        .publisher = record->publisher,
+        .client = publisher->record->client,
+        .cell = record->cell,
+        .record = record->board_record,
+        .flags = record->is_new ? LSI_CTL_RING_NEW : 0,
+        .geometry = publisher->record->geometry,
+    };
+    struct outgoing outgoing = {.packet = &push,
+                                .bytes = sizeof(push),
+                                .fd = -1,
+                                .acknowledge = ACKNOWLEDGE_RING,
+                                .number = push.link};
+    uint32_t i;
+
+    outgoing.regions[outgoing.region_count++] = publisher->ring;
+    for (i = 0; i < push.geometry.segment_count; i++)
+        outgoing.regions[outgoing.region_count++] = publisher->segments[i];
+    outbox_put(broker, link->subscriber->client, &outgoing);
+}
+
+void link_tell(struct broker *broker, struct link *link)
+{
+    if (!link->record->is_ring_acknowledged)
+        tell_ring(broker, link);
+    if (!link->record->is_peer_acknowledged && link->publisher->client &&
+        record_state(&link->publisher->record->record) != PUBLISHER_ENDED)
+        peer_tell(broker, link);
+}
+
+int link_advance(struct broker *broker, struct link *link)
+{
+    struct link_record *record = link->record;
+    int status;
+
+    if (record_state(&record->record) == LINK_WANTED) {
+        status = place(broker, link);
+        if (status < 0)
+            return status == -EAGAIN ? 0 : status;
+        link->publisher->pending_count--;
+        link->subscriber->pending_count--;
+    }
+    if (record_state(&record->record) == LINK_PLACED) {
+        roster_write_reader(broker, link);
+        roster_write_row(broker, link);
+        record_set_state(&record->record, LINK_LIVE);
+        link_tell(broker, link);
+    }
+    return 1;
+}
+
+void link_leave(struct broker *broker, struct link *link)
+{
+    if (record_state(&link->record->record) == LINK_LEFT)
+        return;
+    roster_end_row(broker, link);
+    if (is_pending(link)) {
+        link->publisher->pending_count--;
+        link->subscriber->pending_count--;
+    }
+    record_set_state(&link->record->record, LINK_LEFT);
+}
+
+static void give_lines(struct link *link)
+{
+    struct client *client = link->subscriber->client;
+    const struct link_record *record = link->record;
+
+    if (!client)
+        return;
+    if (record->cell.part != REGISTRY_NO_PART)
+        lines_give(&client->control, record->cell,
+                   lsi_geometry_cell_lines(link->subscriber->record->holds));
+    if (record->board_record.part != REGISTRY_NO_PART)
+        lines_give(&client->board, record->board_record, 1);
+}
+
+void link_free(struct broker *broker, struct link *link)
+{
+    struct publisher *publisher = link->publisher;
+    struct subscriber *subscriber = link->subscriber;
+
+    link_leave(broker, link);
+    roster_free_reader(link);
+    give_lines(link);
+    LIST_REMOVE(link, of_publisher);
+    LIST_REMOVE(link, of_subscriber);
+    table_give(&broker->tables[TABLE_LINKS], link->record);
+    publisher->link_count--;
+    subscriber->link_count--;
+    publisher_free_if_drained(broker, publisher);
+    subscriber_free_if_left(broker, subscriber);
+}
+
+int link_rebuild(struct broker *broker, struct link *link)
+{
+    const struct link_record *record = link->record;
+    struct publisher *publisher = publisher_find(broker, record->publisher);
+    struct subscriber *subscriber = subscriber_find(broker, record->subscriber);
+    struct client *client;
+
+    if (!publisher || !subscriber) { /* its ports went, and the predecessor before it */
+        table_give(&broker->tables[TABLE_LINKS], link->record);
+        return 0;
+    }
+    join(link, publisher, subscriber);
+    if (is_pending(link)) {
+        publisher->pending_count++;
+        subscriber->pending_count++;
+    }
+    client = subscriber->client;
+    if (client) {
+        lines_mark(&client->control, record->cell,
+                   lsi_geometry_cell_lines(subscriber->record->holds));
+        lines_mark(&client->board, record->board_record, 1);
+    }
+    if (record_state(&record->record) == LINK_LIVE && record->is_peer_acknowledged &&
+        publisher->client && client)
+        peer_remember(broker, link);
+    return roster_mark_row(publisher, link);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quota.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <lshm/error.h>
+
+#include "os/memory.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static unsigned long long mib(uint64_t bytes)
+{
+    return (bytes + MIB - 1) / MIB;
+}
+
+uint64_t quota_client_bytes(const struct broker *broker)
+{
+    uint64_t available;
+
+    if (broker->registry->client_bytes_max != 0)
+        return broker->registry->client_bytes_max;
+    return lsi_memory_available(&available) < 0 ? UINT64_MAX : available / 2;
+}
+
+int quota_check(struct broker *broker, const struct client *client, uint64_t bytes, char *ret_text,
+                size_t text_bytes)
+{
+    const uint64_t quota = quota_client_bytes(broker);
+    uint64_t available, total;
+
+    if (__builtin_add_overflow(client->bytes, bytes, &total) || total > quota) {
+        if (ret_text)
+            snprintf(ret_text, text_bytes,
+                     "quota client-bytes: %llu MiB asked for, %llu MiB owned already, %llu MiB "
+                     "allowed for one client; use fewer or smaller slots, or start brokerd with "
+                     "a larger --client-bytes",
+                     mib(bytes), mib(client->bytes), mib(quota));
+        return -LSHM_EQUOTA;
+    }
+    if (lsi_memory_available(&available) == 0 && bytes > available) {
+        if (ret_text)
+            snprintf(ret_text, text_bytes,
+                     "not enough memory: %llu MiB needed, %llu MiB available; use fewer or "
+                     "smaller slots, or free memory",
+                     mib(bytes), mib(available));
+        return -ENOMEM;
+    }
+    return 0;
+}

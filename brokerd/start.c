@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "os/memory.h"
+#include "os/path.h"
+#include "os/process.h"
+#include "os/socket.h"
+#include "sweep.h"
+
+#define ARENA_BYTES (UINT64_C(64) << 30)
+#define ARENA_BYTES_MIN (UINT64_C(256) << 20)
+#define MEMORY_BYTES_MIN (UINT64_C(8) << 20) /* what a broker with a few clients touches */
+#define MIB (UINT64_C(1) << 20)
+#define NS_PER_S UINT64_C(1000000000)
+#define DIRECTORY_MODE 0700
+#define OTHERS_MODE 0077u
+
+/* The socket's path with its directory resolved: a daemon has another working directory. */
+static void choose_path(const struct options *options, char *path, char *directory)
+{
+    char chosen[LSI_SOCKET_PATH_BYTES], given[LSI_SOCKET_PATH_BYTES];
+    char resolved[PATH_MAX];
+    const char *base;
+
+    if (lsi_path_choose(options->socket, chosen, sizeof(chosen)) < 0 ||
+        lsi_path_directory(chosen, given, sizeof(given)) < 0)
+        log_die(EX_USAGE,
+                "the socket's path is longer than %u bytes; choose a shorter one with --socket",
+                LSI_SOCKET_PATH_BYTES - 1);
+    if (mkdir(given, DIRECTORY_MODE) < 0 && errno != EEXIST)
+        log_die(errno == EACCES ? EX_NOPERM : EX_CANTCREAT,
+                "can't make the socket's directory %s: %s; make it, or choose a place of your own "
+                "with --socket",
+                given, strerror(errno));
+    if (!realpath(given, resolved))
+        log_die(EX_NOPERM, "can't use the socket's directory %s: %s; choose another with --socket",
+                given, strerror(errno));
+    base = strrchr(chosen, '/');
+    base = base ? base + 1 : chosen;
+    if (snprintf(path, LSI_SOCKET_PATH_BYTES, "%s/%s", resolved, base) >=
+        (int)LSI_SOCKET_PATH_BYTES)
+        log_die(EX_USAGE, "%s/%s is longer than %u bytes; choose a shorter path with --socket",
+                resolved, base, LSI_SOCKET_PATH_BYTES - 1);
+    (void)lsi_path_directory(path, directory, LSI_SOCKET_PATH_BYTES);
+}
+
+static void check_directory(const char *directory)
+{
+    struct stat status;
+
+    if (lstat(directory, &status) < 0 || !S_ISDIR(status.st_mode))
+        log_die(EX_NOPERM, "%s is not a directory; choose another with --socket", directory);
+    if (status.st_uid != geteuid())
+        log_die(EX_NOPERM,
+                "the socket's directory %s belongs to uid %u, not to you (uid %u); choose a "
+                "directory of your own with --socket",
+                directory, (unsigned)status.st_uid, (unsigned)geteuid());
+    if (status.st_mode & OTHERS_MODE)
+        log_die(EX_NOPERM,
+                "the socket's directory %s is open to others (mode %04o); chmod 700 it, or choose "
+                "a directory of your own with --socket",
+                directory, (unsigned)status.st_mode & 07777u);
+}
+
+static void die_of_other(const char *path, int lock_fd)
+{
+    char pid[16] = "";
+    ssize_t count = lock_fd >= 0 ? pread(lock_fd, pid, sizeof(pid) - 1, 0) : 0;
+
+    pid[count > 0 ? count : 0] = '\0';
+    pid[strcspn(pid, "\n")] = '\0';
+    log_die(EX_UNAVAILABLE,
+            "another broker%s%s already serves %s; use it, stop it, or choose another --socket",
+            pid[0] ? ", pid " : "", pid, path);
+}
+
+/* 1: locked, and the file is still the one at that path. */
+static int try_lock(const char *path, const char *socket_path, int *ret_fd)
+{
+    struct stat locked, found;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        log_die(EX_CANTCREAT, "can't make the lock file %s: %s; choose another --socket", path,
+                strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            die_of_other(socket_path, fd);
+        log_die(EX_OSERR, "can't lock %s: %s; choose a place on a local file system with --socket",
+                path, strerror(errno));
+    }
+    if (fstat(fd, &locked) == 0 && stat(path, &found) == 0 && locked.st_ino == found.st_ino &&
+        locked.st_dev == found.st_dev) {
+        *ret_fd = fd;
+        return 1;
+    }
+    close(fd); /* its last owner removed it between open and lock */
+    return 0;
+}
+
+static int open_socket(const char *path)
+{
+    int fd, status = lsi_socket_connect(path, &fd);
+
+    if (status == 0)
+        die_of_other(path, -1);
+    if (status == -ECONNREFUSED && unlink(path) < 0)
+        log_die(EX_NOPERM, "can't remove the stale socket %s: %s; remove it", path,
+                strerror(errno));
+    status = lsi_socket_listen(path, &fd);
+    if (status < 0)
+        log_die(EX_CANTCREAT, "can't listen at %s: %s; remove what is there, or choose another "
+                "--socket", path, strerror(-status));
+    return fd;
+}
+
+/* What is left behind when a later step fails. */
+static void die_without_memory(const struct registry *registry, uint64_t needed, const char *what,
+                               const char *advice)
+{
+    if (registry)
+        keeper_remove_files(registry);
+    log_die(EX_OSERR, "not enough memory for %s: %llu MiB needed; %s", what,
+            (unsigned long long)(needed / MIB), advice);
+}
+
+static struct registry *make_registry(void)
+{
+    uint64_t available;
+    void *base;
+
+    if (lsi_memory_available(&available) == 0 && available < MEMORY_BYTES_MIN) {
+        char advice[128];
+
+        snprintf(advice, sizeof(advice), "%llu MiB are available; end other programs",
+                 (unsigned long long)(available / MIB));
+        die_without_memory(NULL, MEMORY_BYTES_MIN, "a broker", advice);
+    }
+    if (lsi_memory_reserve(sizeof(struct registry), 1, &base) < 0)
+        die_without_memory(NULL, sizeof(struct registry), "the registry (address space only)",
+                           "raise the limit of address space (ulimit -v)");
+    return base;
+}
+
+static void *make_arena(struct registry *registry)
+{
+    uint64_t bytes = ARENA_BYTES;
+    void *base;
+
+    while (lsi_memory_reserve(bytes, 0, &base) < 0) {
+        bytes /= 2;
+        if (bytes < ARENA_BYTES_MIN)
+            die_without_memory(registry, ARENA_BYTES_MIN, "the boards (address space only)",
+                               "raise the limit of address space (ulimit -v)");
+    }
+    registry->arena_bytes = bytes;
+    return base;
+}
+
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int take_over_signals(void)
+{
+    sigset_t signals;
+    int fd;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* What only the process that stays may make. */
+static int finish(struct keeper *keeper)
+{
+    struct registry *registry = keeper->registry;
+    int pair[2], status;
+
+    registry->keeper_pid = (uint64_t)getpid();
+    if (ftruncate(registry->lock_fd, 0) == 0)
+        dprintf(registry->lock_fd, "%d\n", (int)getpid());
+    keeper->signal_fd = take_over_signals();
+    if (keeper->signal_fd < 0)
+        return keeper->signal_fd;
+    status = lsi_process_open(getpid(), &registry->keeper_fd);
+    if (status < 0)
+        return status;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    keeper->request_fd = pair[0];
+    registry->request_fd = pair[1];
+    return sweep_note_keeper(registry);
+}
+
+void start_keeper(const struct options *options, struct keeper *ret_keeper)
+{
+    char path[LSI_SOCKET_PATH_BYTES], directory[LSI_SOCKET_PATH_BYTES];
+    char lock_path[LSI_SOCKET_PATH_BYTES + 8];
+    struct timespec now;
+    struct registry *registry;
+    int lock_fd, status;
+
+    choose_path(options, path, directory);
+    check_directory(directory);
+    snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
+    while (!try_lock(lock_path, path, &lock_fd))
+        continue;
+    registry = make_registry();
+    snprintf(registry->socket_path, sizeof(registry->socket_path), "%s", path);
+    snprintf(registry->lock_path, sizeof(registry->lock_path), "%s", lock_path);
+    registry->lock_fd = lock_fd;
+    registry->listen_fd = open_socket(path);
+    clock_gettime(CLOCK_REALTIME, &now);
+    registry->start_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    registry->clients_max = options->clients_max;
+    registry->client_bytes_max = options->client_bytes_max;
+    raise_fd_limit();
+    log_open();
+    ret_keeper->registry = registry;
+    ret_keeper->drain_ns = options->drain_ns;
+    ret_keeper->arena = make_arena(registry);
+    if (!options->is_foreground) {
+        if (daemon(0, 0) < 0)
+            log_die(EX_OSERR, "can't leave the foreground: %s; use --foreground", strerror(errno));
+        log_leave_foreground();
+    }
+    status = finish(ret_keeper);
+    if (status < 0) {
+        keeper_remove_files(registry);
+        log_die(EX_OSERR, "can't start: %s; brokerd needs Linux 5.3 or later and /proc",
+                strerror(-status));
+    }
+    log_info("brokerd %s serves %s", LSHM_VERSION, path);
+}

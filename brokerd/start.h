@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting: everything that can fail fails here, in one line that says what, why and what to do. */
+#ifndef BROKERD_START_H
+#define BROKERD_START_H
+
+#include "keeper.h"
+
+struct options {
+    const char *socket;
+    int is_foreground;
+    uint64_t drain_ns;
+    uint64_t client_bytes_max; /* 0: half of what is available */
+    uint64_t clients_max;
+};
+
+/* Directory, lock, socket, memory, signals; then leaves the foreground. Exits when it can't. */
+void start_keeper(const struct options *options, struct keeper *ret_keeper);
+
+#endif

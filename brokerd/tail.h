@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How far a publisher got before it ended. */
+#ifndef BROKERD_TAIL_H
+#define BROKERD_TAIL_H
+
+#include "worker.h"
+
+/*
+ * The first message, from the tail hint on, whose entry is not committed: at most one ring further.
+ * The ring is mapped read-only for this; each word is read once. 0 when it can't be mapped.
+ */
+uint64_t tail_read_final(const struct lsi_ctl_geometry *geometry, const struct region *ring);
+
+#endif
