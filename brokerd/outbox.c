@@ -107,7 +107,7 @@ static int send_message(struct client *client, struct message *message)
     for (i = 0; i < message->region_count; i++) {
         const struct region_record *region = message->regions[i]->record;
 
-        fds[count++] = message->is_writable ? region->fd : region->reader_fd;
+        fds[count++] = message->is_writable && region->fd >= 0 ? region->fd : region->reader_fd;
     }
     if (message->fd >= 0)
         fds[count++] = message->fd;

@@ -26,7 +26,7 @@ struct outgoing {
     size_t bytes;
     struct region *regions[OUTBOX_REGIONS_MAX]; /* whose descriptors go with it */
     uint32_t region_count;
-    int is_writable;        /* the read-write descriptors, for their writer */
+    int is_writable;        /* the read-write ones of those that are not sealed: for their writer */
     int fd;                 /* one more, closed when sent; −1: none */
     enum acknowledge acknowledge;
     uint64_t number;        /* of what is acknowledged: a region, a link */

@@ -87,8 +87,8 @@ static void die_of_other(const char *path, int lock_fd)
     pid[count > 0 ? count : 0] = '\0';
     pid[strcspn(pid, "\n")] = '\0';
     log_die(EX_UNAVAILABLE,
-            "another broker%s%s already serves %s; use it, stop it, or choose another --socket",
-            pid[0] ? ", pid " : "", pid, path);
+            "another broker%s%s%s already serves %s; use it, stop it, or choose another --socket",
+            pid[0] ? " (pid " : "", pid, pid[0] ? ")" : "", path);
 }
 
 /* 1: locked, and the file is still the one at that path. */
@@ -260,5 +260,5 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
         log_die(EX_OSERR, "can't start: %s; brokerd needs Linux 5.3 or later and /proc",
                 strerror(-status));
     }
-    log_info("brokerd %s serves %s", LSHM_VERSION, path);
+    log_info("version %s serves %s", LSHM_VERSION, path);
 }
