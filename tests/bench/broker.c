@@ -20,7 +20,7 @@
 
 static pid_t broker, owner;
 static char directory[BENCH_PATH_MAX - 16];
-static char socket_path[BENCH_PATH_MAX];
+static char socket_path[BENCH_PATH_MAX], log_path[BENCH_PATH_MAX];
 
 static bool accepts(void)
 {
@@ -33,6 +33,18 @@ static bool accepts(void)
     bool connected = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
     close(fd);
     return connected;
+}
+
+static void show_log(void)
+{
+    char line[512];
+    FILE *log = fopen(log_path, "r");
+    while (log && fgets(line, sizeof(line), log)) {
+        fputs(line, stderr);
+    }
+    if (log) {
+        fclose(log);
+    }
 }
 
 static void remove_directory(void)
@@ -73,15 +85,18 @@ void bench_broker_start(const char *brokerd)
         bench_die("cannot make %s: %m", directory);
     }
     snprintf(socket_path, sizeof(socket_path), "%s/broker.sock", directory);
+    snprintf(log_path, sizeof(log_path), "%s/log", directory);
     setenv("LSHM_SOCKET", socket_path, 1);
     owner = getpid();
     broker = bench_fork();
     if (broker == 0) {
         int null_fd = open("/dev/null", O_RDWR);
+        int log_fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         dup2(null_fd, STDIN_FILENO);
         dup2(null_fd, STDOUT_FILENO);
+        dup2(log_fd, STDERR_FILENO);
         execl(brokerd, "brokerd", "--foreground", "--socket", socket_path, (char *)NULL);
-        fprintf(stderr, "bench: cannot run %s: %s\n", brokerd, strerror(errno));
+        fprintf(stderr, "cannot run %s: %s\n", brokerd, strerror(errno));
         _exit(127);
     }
     atexit(bench_broker_stop);
@@ -89,10 +104,12 @@ void bench_broker_start(const char *brokerd)
     while (!accepts()) {
         if (waitpid(broker, NULL, WNOHANG) == broker) {
             broker = 0;
+            show_log();
             remove_directory();
             bench_die("%s ended at once", brokerd);
         }
         if (bench_now_ns() - start_ns > START_LIMIT_NS) {
+            show_log();
             bench_die("%s does not accept connections", brokerd);
         }
         usleep(POLL_US);

@@ -41,8 +41,9 @@ static inline void bench_store(uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/* 64 bytes at a time; the compiler makes them the vectors it has. */
-typedef uint64_t bench_vector __attribute__((vector_size(64), aligned(8), may_alias));
+/* The vectors that every x86-64 has; wider ones are taken apart badly by some compilers. */
+typedef uint64_t bench_vector __attribute__((vector_size(16), aligned(8), may_alias));
+#define BENCH_VECTORS 4 /* 64 bytes in one turn of a loop */
 
 static inline void bench_fill(void *data, const struct bench_cell *cell, uint64_t value)
 {
@@ -51,10 +52,13 @@ static inline void bench_fill(void *data, const struct bench_cell *cell, uint64_
         memcpy((char *)data + sizeof(value), &value, sizeof(value));
         return;
     }
-    const bench_vector vector = {value, value, value, value, value, value, value, value};
+    const bench_vector vector = {value, value};
     bench_vector *to = data;
-    for (size_t i = 0; i < cell->size / sizeof(vector); i++) {
+    for (size_t i = 0; i < cell->size / sizeof(vector); i += BENCH_VECTORS) {
         to[i] = vector;
+        to[i + 1] = vector;
+        to[i + 2] = vector;
+        to[i + 3] = vector;
     }
 }
 
@@ -66,17 +70,15 @@ static inline uint64_t bench_sum(const void *data, const struct bench_cell *cell
         return words[0] + words[1];
     }
     const bench_vector *from = data;
-    bench_vector sum = {0}, odd = {0};
-    size_t count = cell->size / sizeof(sum);
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        sum += from[i];
-        odd += from[i + 1];
+    bench_vector sums[BENCH_VECTORS] = {{0}};
+    for (size_t i = 0; i < cell->size / sizeof(*from); i += BENCH_VECTORS) {
+        sums[0] += from[i];
+        sums[1] += from[i + 1];
+        sums[2] += from[i + 2];
+        sums[3] += from[i + 3];
     }
-    if (count % 2) {
-        sum += from[count - 1];
-    }
-    sum += odd;
-    return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+    bench_vector sum = sums[0] + sums[1] + sums[2] + sums[3];
+    return sum[0] + sum[1];
 }
 
 /* What bench_sum() of messages filled with 0, 1, ... messages - 1 adds up to. */

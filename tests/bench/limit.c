@@ -104,7 +104,7 @@ static void open_limit(struct bench_worker *worker)
 ALWAYS_INLINE void roundtrip(struct bench_worker *worker, uint64_t messages, bool block)
 {
     struct bare *bare = worker->limit;
-    const struct bench_cell *cell = worker->cell;
+    const struct bench_cell copy = *worker->cell, *cell = &copy;
     bool payload = cell->touch == BENCH_TOUCH_ALL && cell->size > PLAIN_ROUNDTRIP_BYTES;
     uint64_t slots = bench_slot_count(cell), sum = 0;
     bool echo = worker->side == BENCH_CONSUMER;
@@ -139,18 +139,18 @@ ALWAYS_INLINE void roundtrip(struct bench_worker *worker, uint64_t messages, boo
 ALWAYS_INLINE void produce(struct bench_worker *worker, uint64_t messages, bool block)
 {
     struct bare *bare = worker->limit;
-    const struct bench_cell *cell = worker->cell;
+    const struct bench_cell copy = *worker->cell, *cell = &copy;
     uint64_t slots = bench_slot_count(cell), freed = 0, sent = 0;
 
     while (sent < messages) {
-        while (freed + slots == sent) {
+        if (freed + slots == sent) {
             freed = await_change(&bare->back, freed, block);
         }
         uint64_t count = freed + slots - sent;
         count = count > cell->batch ? cell->batch : count;
         count = count > messages - sent ? messages - sent : count;
         for (uint64_t i = sent; i < sent + count; i++) {
-            uint64_t slot = bare->free[i % slots & MASK];
+            uint64_t slot = bare->free[i & (slots - 1)];
             bench_fill(bare->slots + slot * cell->size, cell, i);
             bare->full[i & MASK] = slot;
         }
@@ -162,7 +162,7 @@ ALWAYS_INLINE void produce(struct bench_worker *worker, uint64_t messages, bool 
 ALWAYS_INLINE void consume(struct bench_worker *worker, uint64_t messages, bool block)
 {
     struct bare *bare = worker->limit;
-    const struct bench_cell *cell = worker->cell;
+    const struct bench_cell copy = *worker->cell, *cell = &copy;
     uint64_t slots = bench_slot_count(cell), ready = 0, taken = 0, sum = 0;
     struct bench_chunks chunks;
 
@@ -175,7 +175,7 @@ ALWAYS_INLINE void consume(struct bench_worker *worker, uint64_t messages, bool 
         for (uint64_t i = taken; i < taken + count; i++) {
             uint64_t slot = bare->full[i & MASK];
             sum += bench_sum(bare->slots + slot * cell->size, cell);
-            bare->free[i % slots & MASK] = slot;
+            bare->free[i & (slots - 1)] = slot;
         }
         taken += count;
         raise_to(&bare->back, taken, block);

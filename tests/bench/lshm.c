@@ -118,7 +118,7 @@ static inline uint64_t receive_one(struct ports *ports, const struct bench_cell 
 static void lshm_roundtrip(struct bench_worker *worker, uint64_t messages)
 {
     struct ports *ports = worker->lshm;
-    const struct bench_cell *cell = worker->cell;
+    const struct bench_cell copy = *worker->cell, *cell = &copy;
     uint64_t sum = 0;
 
     if (worker->side == BENCH_CONSUMER) {
@@ -149,7 +149,7 @@ static void produce_batches(struct ports *ports, const struct bench_cell *cell, 
             if (count != -LSHM_EAGAIN && count != -LSHM_ENOSLOT) {
                 must(count, "lshm_publisher_loan_batch", NULL);
             }
-            continue;
+                continue;
         }
         for (int i = 0; i < count; i++) {
             bench_fill(batch[i].data, cell, sent + (uint64_t)i);
@@ -188,7 +188,7 @@ static uint64_t consume_batches(struct ports *ports, const struct bench_cell *ce
 static void lshm_oneway(struct bench_worker *worker, uint64_t messages)
 {
     struct ports *ports = worker->lshm;
-    const struct bench_cell *cell = worker->cell;
+    const struct bench_cell copy = *worker->cell, *cell = &copy;
     struct bench_chunks chunks;
     uint64_t sum = 0;
 

@@ -10,7 +10,7 @@
 #define EX_USAGE 64
 #define NEAR_WANTED 15u
 #define SECONDS_DEFAULT 4.0
-#define SECONDS_QUICK 0.9
+#define SECONDS_QUICK 0.6
 #define SECONDS_TARGET 60.0
 #define SAMPLE_NS 30e6
 #define SAMPLE_QUICK_NS 10e6

@@ -109,7 +109,7 @@ static void print_row(const struct bench_cell *cell, const struct bench_shared *
 
     bench_summarize(cell, shared, BENCH_LIMIT, regime, &limit);
     bench_summarize(cell, shared, BENCH_LSHM, regime, &lshm);
-    if (limit.samples + lshm.samples == 0) {
+    if (lshm.samples == 0) {
         return;
     }
     if (lshm.pairs) {
