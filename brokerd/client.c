@@ -65,7 +65,8 @@ int client_accept(struct broker *broker, int socket_fd)
     record->pid = (uint64_t)peer.pid;
     record->since_ns = wall_ns();
     client_init(BROKER_PRIVATE(broker, TABLE_CLIENTS, clients, record), record);
-    /* DIE R1: a socket and a pidfd without a record: the sweep adopts the one, closes the other. */
+    /* If we die before: a socket and a pidfd without a record; the sweep adopts the one and closes
+     * the other. */
     record_set_state(&record->record, CLIENT_ACCEPTED);
     number = table_number(&broker->tables[TABLE_CLIENTS], record);
     status = worker_watch(broker, socket_fd, WATCH_SOCKET, number);
@@ -231,8 +232,11 @@ static void answer_hello(struct broker *broker, struct client *client, struct re
         .worker_generation = lsi_load_relaxed(&broker->public->worker_generation),
         .keeper_pid = broker->registry->keeper_pid,
     };
-    struct outgoing outgoing = {
-        .packet = &reply, .bytes = sizeof(reply), .regions = {public, board}, .region_count = 2, .fd = -1};
+    struct outgoing outgoing = {.packet = &reply,
+                                .bytes = sizeof(reply),
+                                .regions = {public, board},
+                                .region_count = 2,
+                                .fd = -1};
 
     if (control) {
         reply.control_bytes = control->record->bytes;

@@ -7,9 +7,9 @@
  * It touches no client's data, so nothing a client does can kill it.
  *
  * Keeper and workers share one table of descriptors (clone with CLONE_FILES): what a worker opened
- * outlives it under the same number, and nothing is ever passed between the two. Therefore neither of
- * them may use a library call that caches a descriptor behind their back. A worker is made only when
- * its predecessor was reaped: a registry has one writer.
+ * outlives it under the same number, and nothing is ever passed between the two. Therefore neither
+ * of them may use a library call that caches a descriptor behind their back. A worker is made only
+ * when its predecessor was reaped: a registry has one writer.
  *
  * The two see each other's death by SIGCHLD and by a pidfd; with a shared table their socket pair
  * never hangs up.

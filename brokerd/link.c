@@ -55,15 +55,6 @@ struct link *link_make(struct broker *broker, struct publisher *publisher,
     return link;
 }
 
-/* A reference of two words: the part, which says that there is one, is stored last. */
-static void set_ref(struct lshm_ref *ref, struct lshm_ref value)
-{
-    ref->line = value.line;
-    /* ORD R3 release -> R2: no part without its line.
-     * DIE R3: lines that nobody names; the successor's bitmaps do not have them. */
-    lsi_store_release(&ref->part, value.part);
-}
-
 static int place(struct broker *broker, struct link *link)
 {
     struct link_record *record = link->record;
@@ -72,17 +63,17 @@ static int place(struct broker *broker, struct link *link)
     struct lshm_ref ref;
     int status = 0;
 
-    if (record->cell.part == REGISTRY_NO_PART) {
+    if (!record_has_ref(&record->cell)) {
         status = client_control_take(broker, client, cell_lines, &ref);
         if (status < 0)
             return status;
-        set_ref(&record->cell, ref);
+        record_set_ref(&record->cell, ref);
     }
-    if (record->board_record.part == REGISTRY_NO_PART) {
+    if (!record_has_ref(&record->board_record)) {
         status = client_board_take(broker, client, 1, &ref);
         if (status < 0)
             return status;
-        set_ref(&record->board_record, ref);
+        record_set_ref(&record->board_record, ref);
     }
     status = roster_take_row(broker, link);
     if (status == 0)
@@ -167,10 +158,10 @@ static void give_lines(struct link *link)
 
     if (!client)
         return;
-    if (record->cell.part != REGISTRY_NO_PART)
+    if (record_has_ref(&record->cell))
         lines_give(&client->control, record->cell,
                    lsi_geometry_cell_lines(link->subscriber->record->holds));
-    if (record->board_record.part != REGISTRY_NO_PART)
+    if (record_has_ref(&record->board_record))
         lines_give(&client->board, record->board_record, 1);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A link: one subscription reading one publisher. It joins a cell on the subscriber's control region,
- * a reader record on the subscriber's board and a row on the publisher's roster.
+ * A link: one subscription reading one publisher. It joins a cell on the subscriber's control
+ * region, a reader record on the subscriber's board and a row on the publisher's roster.
  *
  *   WANTED -has all three-> PLACED -row LIVE, both told-> LIVE -leaves-> LEFT -reset-> FREE
  *

@@ -2,7 +2,7 @@
 /*
  * brokerd: owns all memory, admits processes, buries the dead; never on the path of a message.
  *
- *   main -> start (paths, lock, socket, memory) -> keeper -> worker, and another after each that dies
+ *   main -> start (paths, lock, socket, memory) -> keeper -> worker, worker, worker ...
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static const char help[] =
     "                       /run/lshm/broker.sock, or lshm-UID/broker.sock in $TMPDIR or /tmp\n"
     "  --foreground         stay in the foreground and log to stderr\n"
     "  --drain SECONDS      how long clients get to leave after SIGTERM (2)\n"
-    "  --client-bytes SIZE  memory one client may own, like 512M or 4G (half of what is available)\n"
+    "  --client-bytes SIZE  memory one client may own, like 512M or 4G (half of what is free)\n"
     "  --clients-max COUNT  clients that may attach (1024)\n"
     "  --help, --version\n";
 

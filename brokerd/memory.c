@@ -98,7 +98,7 @@ static int create(struct broker *broker, const struct region_wish *wish, struct 
         return status;
     }
     record->fd = fd;
-    /* DIE R1: a file without a record, which the successor's sweep closes. */
+    /* If we die before: a file without a record, which the successor's sweep closes. */
     record_set_state(&record->record, REGION_CREATED);
     broker->region_bytes += record->bytes;
     *ret_region = region;

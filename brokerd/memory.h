@@ -3,10 +3,9 @@
  * Regions: one memory file, one writer each.
  *
  * Broker-written (public region, boards): created, mapped read-write by the keeper and here at one
- * place of the arena, then sealed; a new worker inherits the keeper's mapping, which is the only way
- * to go on writing a sealed file.
- * Client-written (control parts, rings, segments): created, sent read-write to the client, which maps
- * and fills it and says MAPPED; then sealed here.
+ * place of the arena, then sealed; a new worker inherits the keeper's mapping, which is the only
+ * way to go on writing a sealed file. Client-written (control parts, rings, segments): created,
+ * sent read-write to the client, which maps and fills it and says MAPPED; then sealed here.
  * Everybody else gets reader_fd. Nobody can map it writable: the seal stands before it exists.
  */
 #ifndef BROKERD_MEMORY_H

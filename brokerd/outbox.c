@@ -90,9 +90,9 @@ static void number_push(struct client *client, struct message *message)
         return;
     /* RLX: only the broker writes it; this is its own last value. */
     number = lsi_load_relaxed(&board->pushed) + 1;
-    /* ORD U1 release -> U2: a client that sees the number and then reads its socket has this push
-     * ahead of it, or a later one. DIE U1: a number is missing; clients only compare. */
-    lsi_store_release(&board->pushed, number);
+    /* RLX: a client that sees it too early finds nothing in its socket and looks again, one that
+     * sees it late is woken by the socket. DIE U1: a number is missing; clients only compare. */
+    lsi_store_relaxed(&board->pushed, number);
     message->push = number;
     message->header.id = number;
 }

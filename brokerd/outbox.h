@@ -2,11 +2,11 @@
 /*
  * What goes to one client: a bounded queue in front of its socket.
  *
- * Nothing here waits. A packet is tried at once; when the client does not read, it stays queued until
- * the socket is writable again. Pushes that bring descriptors are held back while
- * LSI_CTL_UNACKED_FDS of them are unacknowledged. A client that lets OUTBOX_MESSAGES_MAX pile up is
- * cut off. Regions whose descriptors are in the queue are pinned: a descriptor's number cannot be
- * given to another file before it was sent.
+ * Nothing here waits. A packet is tried at once; when the client does not read, it stays queued
+ * until the socket is writable again. Pushes that bring descriptors are held back while
+ * LSI_CTL_UNACKED_FDS of them are unacknowledged. A client that lets OUTBOX_MESSAGES_MAX pile up
+ * is cut off. Regions whose descriptors are in the queue are pinned: a descriptor's number cannot
+ * be given to another file before it was sent.
  *
  * The queue dies with the worker. What matters of it is in the registry as "not acknowledged".
  */
@@ -34,7 +34,7 @@ struct outgoing {
 
 void outbox_open(struct outbox *outbox);
 void outbox_close(struct broker *broker, struct client *client);
-/* Replies, and pushes: their header.id is given here. Does nothing when the client has no session. */
+/* Replies, and pushes: their header.id is given here. Nothing without a session. */
 void outbox_put(struct broker *broker, struct client *client, const struct outgoing *outgoing);
 /* A packet without descriptors. */
 void outbox_reply(struct broker *broker, struct client *client, void *packet, size_t bytes);

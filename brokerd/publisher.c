@@ -240,13 +240,11 @@ static int write_record(struct broker *broker, struct publisher *publisher)
     struct lshm_ref ref;
     int status;
 
-    if (record->board_record.part == REGISTRY_NO_PART) {
+    if (!record_has_ref(&record->board_record)) {
         status = client_board_take(broker, publisher->client, 1, &ref);
         if (status < 0)
             return status;
-        record->board_record.line = ref.line;
-        /* ORD R4 release -> R2: no part without its line. DIE R3: as for a link's. */
-        lsi_store_release(&record->board_record.part, ref.part);
+        record_set_ref(&record->board_record, ref);
     }
     roster_write_record(broker, publisher);
     record_set_state(&record->record, PUBLISHER_LINKING);

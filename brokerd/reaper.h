@@ -2,9 +2,10 @@
 /*
  * Burying the dead, and those who said BYE.
  *
- * Death is known from the pidfd only; a hang-up is a reason to look. First its subscriptions: their
- * rows go GONE, so that no publisher waits for them. Then its publishers: the final tail, and DEAD for
- * their readers. Then its own memory. Nobody writes the dead process's memory. Again is fine.
+ * Death is known from the pidfd only; a hang-up is a reason to look. First its subscriptions:
+ * their rows go GONE, so that no publisher waits for them. Then its publishers: the final tail,
+ * and DEAD for their readers. Then its own memory. Nobody writes the dead process's memory. Again
+ * is fine.
  */
 #ifndef BROKERD_REAPER_H
 #define BROKERD_REAPER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A new worker: private indexes from the registry, then every step that its predecessor began and did
- * not finish, and everything it pushed that nobody acknowledged.
+ * A new worker: private indexes from the registry, then every step that its predecessor began and
+ * did not finish, and everything it pushed that nobody acknowledged.
  */
 #ifndef BROKERD_REBUILD_H
 #define BROKERD_REBUILD_H

@@ -7,13 +7,13 @@
  * at any instruction leaves a registry from which its successor rebuilds its private indexes and
  * does the unfinished step again. So each step is written to be done twice.
  *
- * Records name each other by numbers that are never used again: number =
- * (generation - 1) * capacity + index + 1. A record that is taken gets the next generation, so a number that outlived its
- * record finds nothing. Descriptors are numbers in the table that keeper and workers share; what the
- * table holds and the registry does not name is closed by the next worker (sweep.c).
+ * Records name each other by numbers that are never used again: number = (generation - 1) *
+ * capacity + index + 1. A record that is taken gets the next generation, so a number that outlived
+ * its record finds nothing. Descriptors are numbers in the table that keeper and workers share;
+ * what the table holds and the registry does not name is closed by the next worker (sweep.c).
  *
- * Only a worker reads or writes here, one at a time: the release order of the state words is for the
- * compiler, so that a record is whole before its state says so.
+ * Only a worker reads or writes here, one at a time: the release order of the state words is for
+ * the compiler, so that a record is whole before its state says so.
  */
 #ifndef BROKERD_REGISTRY_H
 #define BROKERD_REGISTRY_H
@@ -212,14 +212,29 @@ uint32_t table_count(const struct table *table);
 
 static inline void record_set_state(struct record *record, uint32_t state)
 {
-    /* ORD R1 release -> R2: a successor that finds this state finds the whole record.
-     * DIE R1: the old state, and the step is done again. */
+    /* ORD E1 release -> E2: a successor that finds this state finds the whole record.
+     * DIE E1: the old state, and the step is done again. */
     lsi_store_release(&record->state, state);
+}
+
+/* A reference of two words: the part, which says that there is one, is stored last. */
+static inline void record_set_ref(struct lshm_ref *ref, struct lshm_ref value)
+{
+    ref->line = value.line;
+    /* ORD E3 release -> E4: no part without its line.
+     * DIE E3: lines that nobody names; the successor's bitmaps do not have them. */
+    lsi_store_release(&ref->part, value.part);
+}
+
+static inline int record_has_ref(const struct lshm_ref *ref)
+{
+    /* ORD E4 acquire <- E3 */
+    return lsi_load_acquire(&ref->part) != REGISTRY_NO_PART;
 }
 
 static inline uint32_t record_state(const struct record *record)
 {
-    /* ORD R2 acquire <- R1: the record that this state speaks of. */
+    /* ORD E2 acquire <- E1: the record that this state speaks of. */
     return lsi_load_acquire(&record->state);
 }
 

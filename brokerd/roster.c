@@ -55,7 +55,8 @@ static void bump_version(struct lshm_board_publisher *board)
     uint64_t version = lsi_load_relaxed(&board->roster_version);
 
     /* ORD B2 release -> G6: a publisher that sees the version sees the rows behind it.
-     * DIE B2: rows changed and no version: the successor changes them again and then the version. */
+     * DIE B2: rows changed and no version: the successor changes them again and then the
+     * version. */
     lsi_store_release(&board->roster_version, version + 1);
 }
 
@@ -95,7 +96,7 @@ static int grow(struct broker *broker, struct publisher *publisher)
     /* RLX: the directory grows only; the release of roster_parts covers this entry. */
     lsi_store_relaxed(&board->roster[part].part, ref.part);
     lsi_store_relaxed(&board->roster[part].line, ref.line); /* RLX: as above */
-    /* ORD B3 release -> G6: who sees the part sees where it is, and its zeroed rows.
+    /* ORD B3 release -> G7: who sees the part sees where it is, and its zeroed rows.
      * DIE B3: the registry names the part; the successor writes the record again. */
     lsi_store_release(&board->roster_parts, part + 1);
     bump_version(board);
@@ -163,7 +164,8 @@ static void set_row_state(struct lshm_roster_row *row, uint64_t generation, uint
     lsi_store_release(&row->state, generation << LSHM_ROW_GENERATION_SHIFT | state);
 }
 
-static void write_fields(struct broker *broker, struct lshm_roster_row *row, const struct link *link)
+static void write_fields(struct broker *broker, struct lshm_roster_row *row,
+                         const struct link *link)
 {
     const struct subscriber_record *subscriber = link->subscriber->record;
     const struct link_record *record = link->record;
@@ -181,8 +183,8 @@ static void write_fields(struct broker *broker, struct lshm_roster_row *row, con
 }
 
 /*
- * A predecessor may have got this far and further: a row that is LIVE for this very link stays as it
- * is, because its publisher may have dropped what it keeps for a row that was GONE in between.
+ * A predecessor may have got this far and further: a row that is LIVE for this very link stays as
+ * it is, because its publisher may have dropped what it keeps for a row that was GONE in between.
  */
 void roster_write_row(struct broker *broker, struct link *link)
 {
@@ -198,8 +200,8 @@ void roster_write_row(struct broker *broker, struct link *link)
     if ((state & LSHM_ROW_STATE_MASK) != LSHM_ROW_LIVE || row->link != link_number(broker, link)) {
         generation++;
         set_row_state(row, generation, LSHM_ROW_GONE);
-        /* ORD B4 fence-release -> G5: no field below is seen under the state before GONE.
-         * DIE B4: the row is GONE under its new generation. */
+        /* ORD B0 release -> G8: a reader that got one of the fields below with the state of before
+         * finds another state when it looks again. DIE B0: the row is GONE, of a new generation. */
         lsi_fence_release();
         write_fields(broker, row, link);
         set_row_state(row, generation, LSHM_ROW_LIVE);
@@ -275,8 +277,8 @@ void roster_write_reader(struct broker *broker, struct link *link)
     /* RLX: the client hears of this line only by the RING push that comes later. */
     lsi_store_relaxed(&reader->final_tail, (uint64_t)0);
     lsi_store_relaxed(&reader->closing_floor, (uint64_t)0); /* RLX: as above */
-    /* ORD D3 release -> D2: the record is whole. DIE D3: it is FREE and is written again. */
-    lsi_store_release(&reader->state, (uint64_t)LSHM_LINK_LIVE);
+    /* RLX: as above. DIE D3: it is FREE and is written again. */
+    lsi_store_relaxed(&reader->state, (uint64_t)LSHM_LINK_LIVE);
 }
 
 void roster_end_reader(struct broker *broker, struct link *link)

@@ -68,7 +68,7 @@ void session_hang_up(struct broker *broker, struct client *client)
 
     if (fd < 0)
         return;
-    /* DIE R1: the socket is closed and still named: the successor hears of it by EBADF. */
+    /* If we die before the close: a socket that nobody names, which the sweep finds. */
     record->socket_fd = -1;
     if (record_state(&record->record) != CLIENT_DEAD)
         record_set_state(&record->record, CLIENT_HUNG_UP);
@@ -114,7 +114,8 @@ static int is_allowed(const struct client *client)
     return client->record->uid == 0 || client->record->uid == (uint32_t)geteuid();
 }
 
-static void hello(struct broker *broker, struct client *client, const struct lsi_ctl_packet *packet)
+static void hello(struct broker *broker, struct client *client,
+                  const struct lsi_ctl_packet *packet)
 {
     const struct lsi_ctl_hello *request = &packet->hello;
     int status;
@@ -186,7 +187,8 @@ static int mapped_region(struct broker *broker, struct client *client, uint64_t 
     return 0;
 }
 
-static void mapped(struct broker *broker, struct client *client, const struct lsi_ctl_packet *packet)
+static void mapped(struct broker *broker, struct client *client,
+                   const struct lsi_ctl_packet *packet)
 {
     uint32_t i;
     int status = 0;
@@ -267,7 +269,8 @@ static void handle_any(struct broker *broker, struct client *client,
     }
 }
 
-static void handle(struct broker *broker, struct client *client, const struct lsi_ctl_packet *packet)
+static void handle(struct broker *broker, struct client *client,
+                   const struct lsi_ctl_packet *packet)
 {
     const uint32_t state = record_state(&client->record->record);
 
@@ -315,8 +318,8 @@ void session_read(struct broker *broker, struct client *client)
     read_packets(broker, client);
     if (client_find(broker, number) != client || client_has_session(client))
         return;
-    /* A look at the process: without ports there is nothing that its memory could still be used for,
-     * and when it is gone, its pidfd says so. */
+    /* Without ports there is nothing that its memory could still be used for; else its pidfd says
+     * when it is gone. */
     if (client->record->is_inspector ||
         (LIST_EMPTY(&client->publishers) && LIST_EMPTY(&client->subscribers)))
         reaper_bury(broker, client);

@@ -2,9 +2,10 @@
 /*
  * Sessions: what clients say, and how they are told no.
  *
- * A packet is looked at (MSG_PEEK), handled, and only then taken out of the socket: a worker killed
- * in between leaves it to its successor, and every handler may run twice. Who breaks the protocol is
- * cut off with a reason: the refusal of a HELLO, whatever it had sent, then the end of the session.
+ * A packet is looked at (MSG_PEEK), handled, and only then taken out of the socket: a worker
+ * killed in between leaves it to its successor, and every handler may run twice. Who breaks the
+ * protocol is cut off with a reason: the refusal of a HELLO, whatever it had sent, then the end of
+ * the session.
  */
 #ifndef BROKERD_SESSION_H
 #define BROKERD_SESSION_H

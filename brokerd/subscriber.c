@@ -245,7 +245,8 @@ void subscriber_close(struct broker *broker, struct client *client,
 
     if (!subscriber && client->record->close_id != request->header.id) {
         session_refuse(broker, client, &request->header, -LSHM_EFOREIGN,
-                       "%llu is not a subscriber of this client", (unsigned long long)request->port);
+                       "%llu is not a subscriber of this client",
+                       (unsigned long long)request->port);
         return;
     }
     client->record->close_id = request->header.id;

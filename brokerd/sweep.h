@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a dead worker left in the shared table of descriptors without a record of it is closed by its
- * successor, before it opens anything itself. Connections just accepted are kept.
+ * What a dead worker left in the shared table of descriptors without a record of it is closed by
+ * its successor, before it opens anything itself. Connections just accepted are kept.
  */
 #ifndef BROKERD_SWEEP_H
 #define BROKERD_SWEEP_H

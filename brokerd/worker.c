@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The worker: one thread, one epoll set, no timer unless something waits. It never blocks on a
- * client: every socket is non-blocking and every send has a queue (outbox.c). When the keeper dies it
- * removes the broker's files and ends, and with it go all memory and all sessions.
+ * client: every socket is non-blocking and every send has a queue (outbox.c). When the keeper dies
+ * it removes the broker's files and ends, and with it go all memory and all sessions.
  */
 #include "worker.h"
 
@@ -120,9 +120,9 @@ static void announce(struct broker *broker)
 
     /* RLX: only a worker writes it, and its predecessor is dead. */
     push.value = lsi_load_relaxed(&broker->public->worker_generation) + 1;
-    /* ORD W1 release -> W2: who sees the generation finds all boards as the rebuild left them.
-     * DIE W1: clients keep waiting; the next worker raises it. */
-    lsi_store_release(&broker->public->worker_generation, push.value);
+    /* RLX: clients act on the push, which the kernel orders after this.
+     * DIE V1: clients keep waiting; the next worker raises it again. */
+    lsi_store_relaxed(&broker->public->worker_generation, push.value);
     for (i = 0; i < *broker->tables[TABLE_CLIENTS].used; i++) {
         struct client *client = &broker->clients[i];
 
@@ -192,9 +192,9 @@ static void start_drain(struct broker *broker)
         return;
     broker->is_draining = 1;
     epoll_ctl(broker->epoll_fd, EPOLL_CTL_DEL, broker->registry->listen_fd, NULL);
-    /* ORD W3 release -> W2: the LOOK below wakes clients that then find this.
-     * DIE W3: the keeper ends the broker anyway. */
-    lsi_store_release(&broker->public->draining, (uint64_t)1);
+    /* RLX: the LOOK below wakes the clients, and the kernel orders it after this.
+     * DIE V2: the keeper ends the broker anyway. */
+    lsi_store_relaxed(&broker->public->draining, (uint64_t)1);
     for (i = 0; i < *broker->tables[TABLE_CLIENTS].used; i++) {
         if (broker->clients[i].record &&
             record_state(&broker->clients[i].record->record) == CLIENT_ALIVE)

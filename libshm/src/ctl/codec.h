@@ -3,9 +3,9 @@
  * Packets of the control protocol: checked when they come in, whole before they are used.
  *
  * Both ends treat every packet as hostile. A packet passes when its size is exactly that of its
- * type, the header's byte and descriptor counts are those that arrived, the number of descriptors is
- * one the type may have, strings end inside their fields, reserved fields are zero, flags are known
- * and geometries make sense. Whether numbers name something is the receiver's business.
+ * type, the header's byte and descriptor counts are those that arrived, the number of descriptors
+ * is one the type may have, strings end inside their fields, reserved fields are zero, flags are
+ * known and geometries make sense. Whether numbers name something is the receiver's business.
  */
 #ifndef LSI_CTL_CODEC_H
 #define LSI_CTL_CODEC_H

@@ -44,7 +44,8 @@ static const char *bad_field(const struct lsi_ctl_publisher_open *request)
         return "entry_bytes";
     if (request->slot_bytes > LSI_SLOT_BYTES_MAX)
         return "payload_bytes";
-    if (request->slot_count > LSHM_SLOTS_MAX || (request->slot_count == 0) != (request->slot_bytes == 0))
+    if (request->slot_count > LSHM_SLOTS_MAX ||
+        (request->slot_count == 0) != (request->slot_bytes == 0))
         return "slot_count";
     if (request->history > request->entry_count - request->entry_count / 4)
         return "history";
@@ -72,8 +73,9 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
     geometry.states_offset = LSI_RING_HEADER_BYTES;
     geometry.entries_offset =
         round_up(geometry.states_offset + request->slot_count, LSI_SLOT_PAGE_BYTES);
-    geometry.ring_bytes = round_up(
-        geometry.entries_offset + (uint64_t)request->entry_count * request->entry_bytes, page_bytes);
+    geometry.ring_bytes =
+        round_up(geometry.entries_offset + (uint64_t)request->entry_count * request->entry_bytes,
+                 page_bytes);
     if (request->slot_count > 0) {
         const uint64_t align =
             request->slot_bytes < LSI_SLOT_PAGE_BYTES ? LSI_SLOT_ALIGN_BYTES : LSI_SLOT_PAGE_BYTES;

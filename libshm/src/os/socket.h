@@ -2,8 +2,8 @@
 /*
  * Control sockets: SOCK_SEQPACKET over a path, packets with descriptors, who is at the other end.
  *
- * Nothing here ever blocks but lsi_socket_connect(), and no send raises SIGPIPE. Calls return ≥ 0 or
- * −errno.
+ * Nothing here ever blocks but lsi_socket_connect(), and no send raises SIGPIPE. Calls return ≥ 0
+ * or −errno.
  */
 #ifndef LSI_OS_SOCKET_H
 #define LSI_OS_SOCKET_H
@@ -27,8 +27,8 @@ int lsi_socket_pair(int ret_fds[2]);
 /* One packet. −EAGAIN: the other end does not read. −EPIPE, −ECONNRESET: it is gone. */
 int lsi_socket_send(int fd, const void *packet, size_t bytes, const int *fds, unsigned fd_count);
 /*
- * One packet: its size, −EAGAIN when there is none, −EPIPE at the end of the session, −EMSGSIZE when
- * it (or its list of descriptors) does not fit; what was received is closed then.
+ * One packet: its size, −EAGAIN when there is none, −EPIPE at the end of the session, −EMSGSIZE
+ * when it (or its list of descriptors) does not fit; what was received is closed then.
  */
 ssize_t lsi_socket_receive(int fd, void *packet, size_t packet_bytes, int *ret_fds,
                            unsigned fds_max, unsigned *ret_fd_count);
