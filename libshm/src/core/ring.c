@@ -107,6 +107,7 @@ int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
 {
     const struct lshm_entry *entry = reader_entry(reader, seq);
     struct lsi_descriptor *d = ret_descriptor;
+    bool too_long = false;
     uint64_t commit;
 
     if (reader->entry_bytes > sizeof *entry)
@@ -126,15 +127,17 @@ int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
     d->user[0] = lsi_load_relaxed(&entry->user[0]);
     d->user[1] = lsi_load_relaxed(&entry->user[1]);
     if (d->flags & LSHM_ENTRY_INLINE) {
-        if (d->length > lsi_ring_inline_bytes(reader->entry_bytes))
-            return LSI_RING_CORRUPT;
-        load_words(entry, block, d->length);
+        too_long = d->length > lsi_ring_inline_bytes(reader->entry_bytes);
+        if (!too_long)
+            load_words(entry, block, d->length);
     }
 
     /* ORD C2 acquire <- P0: what was copied is older than this look at the commit word. */
     lsi_fence_acquire();
     /* RLX: after C2. */
-    return lsi_load_relaxed(&entry->commit) == seq + 1 ? LSI_RING_TAKEN : LSI_RING_LAPPED;
+    if (lsi_load_relaxed(&entry->commit) != seq + 1)
+        return LSI_RING_LAPPED;
+    return too_long ? LSI_RING_CORRUPT : LSI_RING_TAKEN;
 }
 
 bool lsi_ring_has(const struct lsi_ring_reader *reader, uint64_t seq)
