@@ -26,13 +26,26 @@ static inline bool lsi_context_forked(const struct lshm_context *context)
     } while (0)
 /* Debug builds notice a port that two threads use at once. */
 #ifdef NDEBUG
-#define lsi_port_enter(busy) ((void)(busy), true)
-#define lsi_port_leave(busy) ((void)(busy))
+static inline bool lsi_port_enter(uint32_t *busy)
+{
+    (void)busy;
+    return true;
+}
+static inline void lsi_port_leave(uint32_t *busy)
+{
+    (void)busy;
+}
 #else
-/* ORD T1 acq_rel -> T2: the one who enters next sees what was done inside. */
-#define lsi_port_enter(busy) (lsi_exchange_acq_rel((busy), 1) == 0)
-/* ORD T2 release -> T1: as above. */
-#define lsi_port_leave(busy) lsi_store_release((busy), 0)
+static inline bool lsi_port_enter(uint32_t *busy)
+{
+    /* ORD T1 acq_rel -> T2: the one who enters next sees what was done inside. */
+    return lsi_exchange_acq_rel(busy, 1) == 0;
+}
+static inline void lsi_port_leave(uint32_t *busy)
+{
+    /* ORD T2 release -> T1: as above. */
+    lsi_store_release(busy, 0);
+}
 #endif
 uint64_t lsi_now_ns(void);
 uint64_t lsi_now_coarse_ns(void);
