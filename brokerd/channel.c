@@ -47,6 +47,8 @@ void channel_make(struct broker *broker, struct client *client, uint64_t peer)
         log_info("no channel between clients: raise the limit of open files (ulimit -n)");
         return;
     }
-    push(broker, other, number, 0, fds[0]);
+    /* The waker's end first: it is on its board before the sleeper, woken by its own end, can be
+     * asleep again. */
     push(broker, client, peer, LSI_CTL_CHANNEL_SEND, fds[1]);
+    push(broker, other, number, 0, fds[0]);
 }
