@@ -93,7 +93,7 @@ static bool waits_for_itself(struct lshm_publisher *publisher)
         /* RLX: our own store, or another thread's, which is not us. */
         found |= subscriber->topic == publisher->topic &&
                  !(subscriber->flags & LSHM_SUBSCRIBER_NO_LOCAL) &&
-                 lsi_load_relaxed(&subscriber->owner) == pthread_self();
+                 lsi_load_relaxed(&subscriber->owner) == lsi_thread();
     }
     pthread_mutex_unlock(&context->control);
     return found;
@@ -289,7 +289,7 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
 
 static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
 {
-    uint32_t index;
+    uint32_t index = 0;
     size_t done = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -301,7 +301,7 @@ static int publish(struct lshm_publisher *publisher, struct lshm_message *messag
             return -LSHM_ETOOBIG;
     }
     for (size_t i = 0; i < count; i++) {
-        if (find_loan(publisher, &messages[i], &index) < 0)
+        if (count > 1 && find_loan(publisher, &messages[i], &index) < 0)
             continue; /* the same loan twice in one batch */
         publish_one(publisher, index, &messages[i]);
         done++;

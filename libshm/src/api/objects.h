@@ -205,7 +205,7 @@ struct lshm_subscriber {
     uint32_t holds;
     uint32_t flags;
     uint64_t spin_ns;
-    pthread_t owner;                /* thread of the last take */
+    uintptr_t owner;                /* thread of the last take */
     struct lsi_link **links;        /* LSI_LINKS_MAX, by index; NULL: unused */
     uint32_t links_count;           /* highest used index + 1 */
     uint32_t drained;               /* links that may be left when their samples are back */

@@ -27,6 +27,8 @@
 #define NODE_SAMPLE(node) ((uint32_t)(((node) - 1) & 0xffffu))
 /* pending: 0 not on the list, else the next node + 1 (so that the last one differs from 0). */
 
+__thread char lsi_thread_mark;
+
 bool lsi_subscriber_ready(void *port)
 {
     const struct lshm_subscriber *subscriber = port;
@@ -154,8 +156,8 @@ static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct 
 static void set_owner(struct lshm_subscriber *subscriber)
 {
     /* RLX: other threads only learn that it is not them. */
-    if (lsi_load_relaxed(&subscriber->owner) != pthread_self())
-        lsi_store_relaxed(&subscriber->owner, pthread_self());
+    if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->owner) != lsi_thread()))
+        lsi_store_relaxed(&subscriber->owner, lsi_thread());
 }
 
 /* What other threads and the broker have left for this port. */
@@ -273,6 +275,21 @@ static void settle(struct lsi_link *link, bool dropped)
         lsi_subscriber_prune(link->subscriber);
 }
 
+static int release_one(struct lshm_subscriber *subscriber, struct lshm_message *m)
+{
+    struct lsi_link *link;
+    uint32_t sample;
+    bool held;
+    int r = find_sample(subscriber, m, &link, &sample);
+
+    if (LSI_UNLIKELY(r < 0))
+        return r;
+    held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
+    lsi_window_release(&link->window, sample);
+    settle(link, held);
+    return 1;
+}
+
 static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
     struct lsi_link *link = NULL, *last = NULL;
@@ -362,8 +379,9 @@ LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
     if (count > INT32_MAX)
         return -EINVAL;
     /* RLX: the owner's own store, or another thread's, which is not us. */
-    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == pthread_self()))
-        return release_here(subscriber, messages, count);
+    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == lsi_thread()))
+        return count == 1 ? release_one(subscriber, messages)
+                          : release_here(subscriber, messages, count);
     for (size_t i = 0; i < count; i++) {
         int one = release_there(subscriber, &messages[i]);
 

@@ -140,7 +140,7 @@ LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic
     subscriber->holds = given.holds;
     subscriber->flags = given.flags;
     subscriber->spin_ns = given.spin_ns;
-    subscriber->owner = pthread_self();
+    subscriber->owner = lsi_thread();
     STAILQ_INIT(&subscriber->incoming);
     pthread_mutex_init(&subscriber->release_lock, NULL);
     subscriber->links = calloc(LSI_LINKS_MAX, sizeof(struct lsi_link *));
