@@ -54,8 +54,8 @@ int client_accept(struct broker *broker, int socket_fd)
 
     if (status < 0)
         return status;
-    if (table_count(&broker->tables[TABLE_CLIENTS]) >= broker->registry->clients_max ||
-        !(record = table_take(&broker->tables[TABLE_CLIENTS]))) {
+    record = table_take(&broker->tables[TABLE_CLIENTS]);
+    if (!record) {
         close(peer.pidfd);
         return -LSHM_ELIMIT;
     }

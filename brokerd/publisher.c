@@ -454,7 +454,7 @@ void publisher_close(struct broker *broker, struct client *client,
                                    .id = request->header.id};
     struct publisher *publisher = publisher_find(broker, request->port);
 
-    if (publisher && publisher->client != client)
+    if (publisher && (publisher->client != client || state_of(publisher) == PUBLISHER_ENDED))
         publisher = NULL;
     if (!publisher && client->record->close_id != request->header.id) {
         session_refuse(broker, client, &request->header, -LSHM_EFOREIGN,

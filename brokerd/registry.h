@@ -26,6 +26,7 @@
 #include "ctl/message.h"
 
 #define REGISTRY_CLIENTS_MAX 1024u
+#define REGISTRY_CALLERS_MAX 64u /* connections beyond: they are told why not */
 #define REGISTRY_REGIONS_MAX 65536u
 #define REGISTRY_TOPICS_MAX 16384u
 #define REGISTRY_PUBLISHERS_MAX 16384u
@@ -169,7 +170,7 @@ struct registry {
     uint64_t public_region;
     uint64_t arena_used;
     uint32_t used[8];          /* by enum table: records ever used */
-    struct client_record clients[REGISTRY_CLIENTS_MAX];
+    struct client_record clients[REGISTRY_CLIENTS_MAX + REGISTRY_CALLERS_MAX];
     struct region_record regions[REGISTRY_REGIONS_MAX];
     struct topic_record topics[REGISTRY_TOPICS_MAX];
     struct publisher_record publishers[REGISTRY_PUBLISHERS_MAX];

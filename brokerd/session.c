@@ -22,6 +22,7 @@
 #include "subscriber.h"
 
 #define PACKETS_PER_TURN 16 /* then the next client's turn */
+#define PACKETS_DRAINED 64
 
 static void send_refusal(struct broker *broker, struct client *client, uint32_t type, uint64_t id,
                          int status, const char *format, va_list arguments)
@@ -61,6 +62,15 @@ void session_cut(struct broker *broker, struct client *client, int status, const
     session_hang_up(broker, client);
 }
 
+/* What it said and nobody reads would, at the close, reset the connection: it could not read why. */
+static void drain(int fd)
+{
+    int i;
+
+    for (i = 0; i < PACKETS_DRAINED; i++)
+        lsi_socket_drop(fd);
+}
+
 void session_hang_up(struct broker *broker, struct client *client)
 {
     struct client_record *record = client->record;
@@ -68,6 +78,7 @@ void session_hang_up(struct broker *broker, struct client *client)
 
     if (fd < 0)
         return;
+    drain(fd);
     /* If we die before the close: a socket that nobody names, which the sweep finds. */
     record->socket_fd = -1;
     if (record_state(&record->record) != CLIENT_DEAD)
@@ -77,16 +88,15 @@ void session_hang_up(struct broker *broker, struct client *client)
 }
 
 /* No record for it: told without a session. */
-static void turn_away(int fd, int status, uint64_t limit)
+static void turn_away(int fd, int status)
 {
     struct lsi_ctl_refusal refusal = {
         .header = {.type = LSI_CTL_HELLO | LSI_CTL_REPLY, .status = status}};
 
     if (status == -LSHM_ELIMIT)
         snprintf(refusal.text, sizeof(refusal.text),
-                 "%llu clients are attached, and no more are allowed; start brokerd with a larger "
-                 "--clients-max",
-                 (unsigned long long)limit);
+                 "%u connections wait to be attached or refused; try again",
+                 REGISTRY_CALLERS_MAX);
     else
         snprintf(refusal.text, sizeof(refusal.text),
                  "the broker can't watch this process (%s); run client and broker in one pid "
@@ -103,7 +113,7 @@ void session_accept(struct broker *broker)
     while ((status = lsi_socket_accept(broker->registry->listen_fd, &fd)) == 0) {
         status = client_accept(broker, fd);
         if (status < 0)
-            turn_away(fd, status, broker->registry->clients_max);
+            turn_away(fd, status);
     }
     if (status == -EMFILE || status == -ENFILE)
         worker_pause_accept(broker);
@@ -112,6 +122,16 @@ void session_accept(struct broker *broker)
 static int is_allowed(const struct client *client)
 {
     return client->record->uid == 0 || client->record->uid == (uint32_t)geteuid();
+}
+
+static uint64_t count_attached(const struct broker *broker)
+{
+    uint64_t count = 0;
+    uint32_t i;
+
+    for (i = 0; i < *broker->tables[TABLE_CLIENTS].used; i++)
+        count += record_state(table_at(&broker->tables[TABLE_CLIENTS], i)) > CLIENT_ACCEPTED;
+    return count;
 }
 
 static void hello(struct broker *broker, struct client *client,
@@ -135,6 +155,13 @@ static void hello(struct broker *broker, struct client *client,
         return;
     }
     if (record_state(&client->record->record) == CLIENT_ACCEPTED) {
+        if (count_attached(broker) >= broker->registry->clients_max) {
+            session_cut(broker, client, -LSHM_ELIMIT,
+                        "%llu clients are attached, and no more are allowed; start brokerd with a "
+                        "larger --clients-max",
+                        (unsigned long long)broker->registry->clients_max);
+            return;
+        }
         memcpy(client->record->name, request->name, sizeof(request->name));
         client->record->is_inspector = (request->flags & LSI_CTL_HELLO_INSPECTOR) != 0;
     } else if (client->record->hello_id != request->header.id) {

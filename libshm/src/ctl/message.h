@@ -229,7 +229,7 @@ struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     struct lsi_ctl_geometry geometry;
 };
 
-#define LSI_CTL_CHANNEL_SEND 1u /* this end wakes `peer`; else `peer` wakes the receiver through it*/
+#define LSI_CTL_CHANNEL_SEND 1u /* this end wakes `peer`; else `peer` wakes us through it */
 struct lsi_ctl_push_channel {
     struct lsi_ctl_header header;
     uint64_t peer;
