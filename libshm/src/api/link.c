@@ -161,6 +161,8 @@ void lsi_subscriber_adopt(struct lshm_subscriber *subscriber)
         STAILQ_REMOVE_HEAD(&subscriber->incoming, entry);
         join(link);
         subscriber->links[index] = link;
+        /* RLX: only shortens the next sleeps. */
+        lsi_store_relaxed(&context->joined_ns, lsi_now_ns());
     }
     pthread_mutex_unlock(&context->control);
 }

@@ -111,6 +111,7 @@ struct lshm_context {
     struct lsi_subscriber_list subscribers;
     struct lsi_leaving_list leaving;
     uint32_t next_port;             /* numbers for tokens, from 1 */
+    uint64_t joined_ns;             /* when a ring was joined last (any thread) */
 
     pthread_mutex_t peers_lock;
     struct lsi_peer_list peers[LSI_PEER_BUCKETS];

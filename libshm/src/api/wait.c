@@ -26,6 +26,9 @@
 
 /* Inside a trust domain a sleeper looks for itself this often, whatever its peers do. */
 #define LOOK_AGAIN_NS UINT64_C(1000000000)
+/* For that long after a join, this often: a publisher that had no reader that may block spares its
+ * flush's fence until it sees the roster's new version, and its last store may be late. */
+#define JOINED_LOOK_NS UINT64_C(10000000)
 #define EVENTS 16
 
 static int epoll_add(const struct lshm_context *context, int fd)
@@ -159,15 +162,24 @@ static void store_sleep(struct lshm_context *context, bool asleep)
     lsi_fence_full();
 }
 
+static uint64_t look_again_ns(const struct lshm_context *context)
+{
+    /* RLX: see where it is set. */
+    uint64_t joined = lsi_load_relaxed(&context->joined_ns);
+
+    return lsi_now_ns() - joined < LOOK_AGAIN_NS ? JOINED_LOOK_NS : LOOK_AGAIN_NS;
+}
+
 static int block(struct lshm_context *context, struct epoll_event *events, uint64_t deadline_ns)
 {
     uint64_t now = lsi_now_ns();
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    uint64_t again = look_again_ns(context);
     struct timespec timeout;
     int n;
 
-    if (left > LOOK_AGAIN_NS)
-        left = LOOK_AGAIN_NS;
+    if (left > again)
+        left = again;
     timeout.tv_sec = (time_t)(left / 1000000000u);
     timeout.tv_nsec = (long)(left % 1000000000u);
     n = epoll_pwait2(context->epoll, events, EVENTS, &timeout, NULL);
@@ -307,7 +319,7 @@ static bool any_port_ready(struct lshm_context *context)
 
 void lsi_wait_arm(struct lshm_context *context)
 {
-    static const struct itimerspec again = { .it_value = { .tv_sec = LOOK_AGAIN_NS / 1000000000 } };
+    struct itimerspec again = { 0 };
     struct epoll_event events[EVENTS];
     bool control = false;
     int n;
@@ -320,6 +332,10 @@ void lsi_wait_arm(struct lshm_context *context)
     if (n > 0)
         control = drain_events(context, events, n);
     if (n > 0 || !(context->sleep_generation & 1)) {
+        uint64_t ns = look_again_ns(context);
+
+        again.it_value.tv_sec = (time_t)(ns / 1000000000u);
+        again.it_value.tv_nsec = (long)(ns % 1000000000u);
         store_sleep(context, true);
         timerfd_settime(context->timer, 0, &again, NULL);
     }
