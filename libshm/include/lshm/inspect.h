@@ -4,7 +4,10 @@
  *
  * An inspector is a session of the broker's uid or root. It maps regions read-only and reads words
  * that others are writing: each figure is true of some instant, not all of one and the same. What
- * cannot be known from outside is said to be "at most".
+ * cannot be known from outside is said to be "at most"; what cannot be seen at all (memory that is
+ * not mapped yet, a reader that has not joined yet) is LSHM_UNKNOWN, never 0.
+ *
+ * An inspector is used by one thread at a time, and not by forked children.
  */
 #ifndef LSHM_INSPECT_H
 #define LSHM_INSPECT_H
@@ -17,6 +20,9 @@ extern "C" {
 #endif
 
 struct lshm_inspector;
+
+#define LSHM_UNKNOWN UINT64_MAX
+#define LSHM_UNKNOWN_32 UINT32_MAX
 
 int lshm_inspector_open(const struct lshm_context_options *options, struct lshm_error *reterr_error,
                         struct lshm_inspector **ret_inspector);
@@ -53,19 +59,21 @@ struct lshm_client_info {
     uint64_t subscribers;
     uint64_t bytes;          /* memory it is charged for */
     uint32_t state;          /* LSHM_CLIENT_… */
-    uint32_t asleep;         /* waiting for a message right now */
+    uint32_t asleep;         /* waits right now, for a message or for room; LSHM_UNKNOWN_32 */
     char name[LSHM_NAME_BYTES];
 };
 #define LSHM_CLIENT_ALIVE 1u
 #define LSHM_CLIENT_HUNG_UP 2u /* closed its socket, but its process is there */
 #define LSHM_CLIENT_DEAD 3u
+#define LSHM_CLIENT_INSPECTOR 4u /* alive, has no memory of its own: only looks (or attaches) */
 
 struct lshm_topic_info {
     uint64_t topic;
     uint64_t publishers;
     uint64_t subscribers;
-    uint64_t published;      /* by the publishers there are now */
-    uint64_t bytes;
+    uint64_t published;      /* messages, by the publishers there are now */
+    uint64_t bytes;          /* likewise, payload bytes */
+    uint64_t memory_bytes;   /* of their rings and segments */
     char name[LSHM_TOPIC_BYTES];
 };
 
@@ -73,37 +81,45 @@ struct lshm_publisher_info {
     uint64_t publisher;
     uint64_t topic;
     uint64_t client;
-    uint64_t published;
-    uint64_t bytes;
-    uint64_t refused;
+    uint64_t published;      /* messages */
+    uint64_t bytes;          /* payload bytes */
+    uint64_t refused;        /* loans refused because readers gate */
+    uint64_t aborts;         /* loans given back unpublished */
+    uint64_t unmapped;       /* readers it could not map yet: nothing is reclaimed meanwhile */
+    uint64_t memory_bytes;   /* ring and segments */
     uint64_t slot_bytes;
-    uint64_t slots;
+    uint64_t slots;          /* and by state: */
     uint64_t slots_free;
     uint64_t slots_loaned;
     uint64_t slots_window;
     uint64_t slots_limbo;
     uint64_t slots_quarantine;
-    uint64_t memory_bytes;   /* ring and segments */
     uint32_t ring_entries;
     uint32_t entry_bytes;
-    uint32_t waiting;        /* sleeps for room right now */
+    uint32_t waiting;        /* sleeps for room right now; LSHM_UNKNOWN_32 */
     uint32_t dead;           /* its process is gone; readers are still draining it */
 };
 
-struct lshm_subscriber_info {
+struct lshm_subscriber_info { /* one for each publisher that a subscriber reads, else one in all */
     uint64_t subscriber;
     uint64_t topic;
     uint64_t client;
-    uint64_t publisher;      /* one entry for each publisher it reads */
+    uint64_t publisher;      /* 0: it reads none now, and all up to tail is unknown */
     uint64_t taken;
-    uint64_t lost;
+    uint64_t lost;           /* sum of the causes: */
+    uint64_t lost_start;     /* given up by the publisher before this reader had joined */
+    uint64_t lost_lapped;
+    uint64_t lost_limit;
+    uint64_t lost_evicted;
+    uint64_t lost_corrupt;   /* descriptors that were not valid */
+    uint64_t holds;          /* samples kept beyond the window */
     uint64_t position;       /* next message */
+    uint64_t cursor;         /* oldest message it may be using; unknown before it joins */
     uint64_t tail;           /* of the publisher's ring */
-    uint64_t cursor;         /* oldest message it may be using */
     uint32_t window;
     uint32_t holds_max;
     uint32_t flags;          /* LSHM_READER_… */
-    uint32_t state;          /* LSHM_ROW_… */
+    uint32_t state;          /* LSHM_ROW_…; FREE without a publisher */
 };
 
 struct lshm_holder_info {
@@ -111,15 +127,17 @@ struct lshm_holder_info {
     uint64_t publisher;      /* whose slot */
     uint64_t client;         /* who holds it */
     uint64_t subscriber;
-    uint64_t seq;            /* which message; for a window the oldest of `count` */
-    uint64_t count;          /* 1 for a hold; a window pins at most this many messages */
-    uint64_t since_ns;       /* CLOCK_MONOTONIC_COARSE, 0 when unknown */
+    uint64_t seq;            /* which message, the oldest of `count`; LSHM_UNKNOWN */
+    uint64_t count;          /* messages; loans: slots */
+    uint64_t since_ns;       /* CLOCK_MONOTONIC, 0 when unknown */
     uint32_t at_most;        /* 1: an upper bound */
     uint32_t kind;           /* LSHM_HOLDER_… */
 };
-#define LSHM_HOLDER_HOLD 1u
-#define LSHM_HOLDER_WINDOW 2u
-#define LSHM_HOLDER_LOAN 3u  /* the publisher itself: slots loaned, not published */
+#define LSHM_HOLDER_HOLD 1u    /* a sample kept beyond the window: exact */
+#define LSHM_HOLDER_WINDOW 2u  /* taken, and the oldest of them not released */
+#define LSHM_HOLDER_AHEAD 3u   /* published and not taken yet: a lossless reader will need them */
+#define LSHM_HOLDER_LOAN 4u    /* the publisher itself: slots loaned, not published */
+#define LSHM_HOLDER_UNKNOWN 5u /* its cell cannot be seen: it may hold anything */
 
 /*
  * Lists. Each returns the number of all entries there are (which may be more than `count`) and

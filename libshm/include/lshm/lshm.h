@@ -180,6 +180,7 @@ struct lshm_publisher_statistics {
     uint64_t slots_window;   /* published, and some reader's cursor has not passed it */
     uint64_t slots_limbo;    /* passed by all, held by some */
     uint64_t slots_quarantine;
+    uint64_t joined;         /* readers that get what is published from now on */
 };
 int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
                                   struct lshm_publisher_statistics *statistics);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
+#include "api/session.h"
 #include "os/memory.h"
 #include "os/path.h"
 #include "os/seal.h"
@@ -91,42 +92,6 @@ int lsi_context_map_control(struct lshm_context *context, int fd, uint64_t regio
     };
     context->control_parts[part] = (struct lsi_part){ .base = base, .bytes = bytes };
     return 0;
-}
-
-static int connect_broker(struct lshm_context *context, const char *option,
-                          struct lshm_error *reterr_error)
-{
-    char path[LSI_SOCKET_PATH_BYTES];
-    uid_t uid;
-    int r = lsi_path_find(option, path, sizeof path);
-
-    if (r < 0) {
-        lsi_error_set(reterr_error, r, "the socket's path is longer than %zu bytes: choose a "
-                      "shorter one with LSHM_SOCKET or the socket option", sizeof path - 1);
-        return r;
-    }
-    r = lsi_socket_connect(path, &context->socket);
-    if (r == -ENOENT || r == -ECONNREFUSED) {
-        lsi_error_set(reterr_error, LSHM_ENOBROKER, "no broker listens at %s: start brokerd, or "
-                      "name another socket with LSHM_SOCKET or the socket option", path);
-        return -LSHM_ENOBROKER;
-    }
-    if (r == -EACCES || r == -EPERM) {
-        lsi_error_set(reterr_error, r, "no permission to use %s: it belongs to another user; run "
-                      "as that user, or start a brokerd of your own", path);
-        return r;
-    }
-    if (r < 0) {
-        lsi_error_set(reterr_error, r, "cannot connect to %s: %s", path, lshm_strerror(r));
-        return r;
-    }
-    r = lsi_socket_get_peer_uid(context->socket, &uid);
-    if (r == 0 && uid != 0 && uid != geteuid() && geteuid() != 0) {
-        lsi_error_set(reterr_error, LSHM_EDENIED, "the broker at %s runs as uid %u, neither root "
-                      "nor you: name your own broker's socket with LSHM_SOCKET", path, (unsigned)uid);
-        return -LSHM_EDENIED;
-    }
-    return r;
 }
 
 static int map_hello(struct lshm_context *context, const struct lsi_ctl_packet *reply)
@@ -256,6 +221,7 @@ static void context_free(struct lshm_context *context)
 LSI_API int lshm_context_open(const struct lshm_context_options *options,
                               struct lshm_error *reterr_error, struct lshm_context **ret_context)
 {
+    char path[LSI_SOCKET_PATH_BYTES];
     struct lshm_context_options given;
     struct lshm_context *context;
     int r = lsi_options_copy(&given, sizeof given, options);
@@ -270,7 +236,7 @@ LSI_API int lshm_context_open(const struct lshm_context_options *options,
         return -ENOMEM;
     r = context_init(context, &given);
     if (r == 0)
-        r = connect_broker(context, given.socket, reterr_error);
+        r = lsi_session_connect(given.socket, path, reterr_error, &context->socket);
     if (r == 0) {
         pthread_mutex_lock(&context->control);
         r = attach(context, given.name != NULL ? given.name : program_invocation_short_name,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "api/session.h"
 #include "os/socket.h"
 
 static int broken(struct lshm_context *context, int error)
@@ -17,38 +18,12 @@ static int broken(struct lshm_context *context, int error)
     return error;
 }
 
-/* Waits for the socket until the deadline: 1, 0 or −errno. */
-static int await_socket(const struct lshm_context *context, short events, uint64_t deadline_ns)
-{
-    struct pollfd poll_fd = { .fd = context->socket, .events = events };
-    uint64_t now = lsi_now_ns();
-    struct timespec left = { 0 };
-    int n;
-
-    if (now < deadline_ns) {
-        left.tv_sec = (time_t)((deadline_ns - now) / 1000000000);
-        left.tv_nsec = (long)((deadline_ns - now) % 1000000000);
-    }
-    n = ppoll(&poll_fd, 1, &left, NULL);
-    if (n < 0)
-        return errno == EINTR ? 1 : -errno;
-    return n;
-}
-
 static int send_until(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes,
                       uint64_t deadline_ns)
 {
-    for (;;) {
-        int r = lsi_ctl_send(context->socket, message, bytes, NULL, 0);
+    int r = lsi_session_send(context->socket, message, bytes, deadline_ns);
 
-        if (r != -EAGAIN)
-            return r == -LSHM_EGONE ? broken(context, r) : r;
-        r = await_socket(context, POLLOUT, deadline_ns);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            return -ETIMEDOUT;
-    }
+    return r == -LSHM_EGONE ? broken(context, r) : r;
 }
 
 int lsi_control_send(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes)
@@ -112,20 +87,6 @@ void lsi_control_poll(struct lshm_context *context)
     pthread_mutex_unlock(&context->control);
 }
 
-static int reply_status(const struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
-{
-    int status = reply->header.status;
-
-    if (status >= 0)
-        return 0;
-    if (reply->header.bytes == sizeof reply->refusal)
-        lsi_error_set(reterr_error, status, "%.*s", (int)sizeof reply->refusal.text,
-                      reply->refusal.text);
-    else
-        lsi_error_set(reterr_error, status, "the broker refused: %s", lshm_strerror(status));
-    return status;
-}
-
 int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
                       struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
 {
@@ -137,7 +98,7 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
         if (r < 0)
             break;
         if (r == 0) {
-            r = await_socket(context, POLLIN, deadline);
+            r = lsi_session_poll(context->socket, POLLIN, deadline);
             if (r < 0)
                 break;
             if (r == 0) {
@@ -154,7 +115,9 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
             if (restarted && (r = send_until(context, request, bytes, deadline)) < 0)
                 break;
         } else if (reply->header.id == request->id) {
-            return reply_status(reply, reterr_error);
+            return lsi_session_status(reply, reterr_error);
+        } else if (lsi_session_is_cut(reply)) {
+            return broken(context, lsi_session_status(reply, reterr_error));
         } else {
             handle_stray(context, reply);
         }
@@ -184,7 +147,7 @@ int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *req
     }
     request->id = ++context->next_request;
     r = send_until(context, request, bytes, lsi_now_ns() + (uint64_t)context->timeout_ns);
-    if (r < 0) {
+    if (r < 0 && r != -LSHM_EGONE) { /* gone: its last word, if any, is in the socket */
         lsi_error_set(reterr_error, r, "cannot reach the broker: %s", lshm_strerror(r));
         return r;
     }

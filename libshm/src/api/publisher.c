@@ -306,21 +306,38 @@ LSI_API void lshm_publisher_close(struct lshm_publisher *publisher)
     publisher_free(publisher);
 }
 
+static uint64_t count_joined(const struct lsi_roster *roster)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < roster->active_count; i++) {
+        const struct lshm_cell *cell = roster->readers[roster->active[i]].cell;
+
+        /* RLX: a reader that has set its cursor will not be sent back; later is only late. */
+        if (cell != NULL && lsi_load_relaxed(&cell->cursor) != LSHM_CURSOR_UNSET)
+            count++;
+    }
+    return count;
+}
+
 LSI_API int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
                                           struct lshm_publisher_statistics *statistics)
 {
     struct lshm_publisher_statistics s = { .size = sizeof s };
-    const struct lsi_publication *p;
+    struct lsi_publication *p;
     const uint64_t *in_state;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
     p = &publisher->publication;
+    if (lsi_roster_changed(&p->roster) || p->roster.unmapped > 0)
+        lsi_roster_sync(&p->roster);
     in_state = p->slots.in_state;
     s.publisher = publisher->number;
     s.published = p->writer.tail;
     s.bytes = p->bytes;
     s.refused = publisher->refused;
     s.readers = p->roster.active_count;
+    s.joined = count_joined(&p->roster);
     s.unmapped = p->roster.unmapped;
     s.slots = p->slots.count;
     s.slots_free = in_state[LSHM_SLOT_FREE];

@@ -160,11 +160,13 @@ ssize_t lsi_socket_receive(int fd, void *packet, size_t packet_bytes, int *ret_f
                              .msg_controllen = sizeof(control)};
     ssize_t received;
     unsigned count, i;
-    int extra = 0;
+    int extra = 0, resets = 0;
 
+    /* The other end closed without reading all we sent: said once, then come its last packets. */
     do {
         received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (received < 0 && errno == EINTR);
+        resets += received < 0 && errno == ECONNRESET;
+    } while (received < 0 && (errno == EINTR || (errno == ECONNRESET && resets == 1)));
     if (received < 0)
         return errno == ECONNRESET ? -EPIPE : -errno;
     count = collect(&message, ret_fds, fds_max, &extra);

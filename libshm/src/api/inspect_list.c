@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clients, topics and publishers: the broker's records with what regions say beside them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/inspector.h"
+
+static uint32_t look_asleep(struct lshm_inspector *inspector,
+                            const struct lsi_ctl_client_record *record)
+{
+    const struct lshm_control *control = NULL;
+
+    if (record->control_bytes >= sizeof *control)
+        control = lsi_inspector_view(inspector, record->control_region, record->control_bytes);
+    if (control == NULL)
+        return LSHM_UNKNOWN_32;
+    return lsi_load_relaxed(&control->sleep) & 1; /* RLX: as of some instant */
+}
+
+static void fill_client(struct lshm_inspector *inspector,
+                        const struct lsi_ctl_client_record *record, struct lshm_client_info *info)
+{
+    *info = (struct lshm_client_info){
+        .client = record->client,
+        .pid = record->pid,
+        .uid = record->uid,
+        .since_ns = record->since_ns,
+        .publishers = record->publishers,
+        .subscribers = record->subscribers,
+        .bytes = record->bytes,
+        .state = record->state,
+        .asleep = look_asleep(inspector, record),
+    };
+    if (record->state == LSHM_CLIENT_ALIVE && record->control_region == 0)
+        info->state = LSHM_CLIENT_INSPECTOR;
+    memcpy(info->name, record->name, sizeof info->name);
+    info->name[sizeof info->name - 1] = '\0';
+}
+
+LSI_API int lshm_inspector_list_clients(struct lshm_inspector *inspector,
+                                        struct lshm_client_info *infos, size_t count)
+{
+    struct lsi_ctl_client_record *records = NULL;
+    int n = lsi_inspector_begin(inspector);
+
+    if (n < 0)
+        return n;
+    n = lsi_inspector_collect(inspector, LSI_CTL_LIST_CLIENTS, (void **)&records);
+    for (int i = 0; i < n && (size_t)i < count; i++)
+        fill_client(inspector, &records[i], &infos[i]);
+    free(records);
+    return lsi_inspector_end(inspector, n);
+}
+
+static void fill_publisher(struct lshm_inspector *inspector,
+                           const struct lsi_ctl_publisher_record *record,
+                           struct lshm_publisher_info *info)
+{
+    struct lsi_ring_look ring;
+
+    lsi_inspector_look_ring(inspector, &record->geometry, true, &ring);
+    *info = (struct lshm_publisher_info){
+        .publisher = record->publisher,
+        .topic = record->topic,
+        .client = record->client,
+        .published = ring.tail,
+        .bytes = ring.bytes,
+        .refused = ring.refused,
+        .aborts = ring.aborts,
+        .unmapped = ring.unmapped,
+        .memory_bytes = record->memory_bytes,
+        .slot_bytes = record->geometry.slot_bytes,
+        .slots = record->geometry.slot_count,
+        .slots_free = ring.in_state[LSHM_SLOT_FREE],
+        .slots_loaned = ring.in_state[LSHM_SLOT_LOANED],
+        .slots_window = ring.in_state[LSHM_SLOT_WINDOW],
+        .slots_limbo = ring.in_state[LSHM_SLOT_LIMBO],
+        .slots_quarantine = ring.in_state[LSHM_SLOT_QUARANTINE],
+        .ring_entries = record->geometry.entry_count,
+        .entry_bytes = record->geometry.entry_bytes,
+        .waiting = ring.waiting,
+        .dead = record->dead,
+    };
+}
+
+LSI_API int lshm_inspector_list_publishers(struct lshm_inspector *inspector,
+                                           struct lshm_publisher_info *infos, size_t count)
+{
+    struct lsi_ctl_publisher_record *records = NULL;
+    int n = lsi_inspector_begin(inspector);
+
+    if (n < 0)
+        return n;
+    n = lsi_inspector_collect(inspector, LSI_CTL_LIST_PUBLISHERS, (void **)&records);
+    for (int i = 0; i < n && (size_t)i < count; i++)
+        fill_publisher(inspector, &records[i], &infos[i]);
+    free(records);
+    return lsi_inspector_end(inspector, n);
+}
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_topics(const void *a, const void *b)
+{
+    const struct lshm_topic_info *const *one = a, *const *other = b;
+
+    return compare_numbers((*one)->topic, (*other)->topic);
+}
+
+/* Unknown if one of them is. */
+static uint64_t add_figures(uint64_t sum, uint64_t figure)
+{
+    return sum == LSHM_UNKNOWN || figure == LSHM_UNKNOWN ? LSHM_UNKNOWN : sum + figure;
+}
+
+/* Adds up what the publishers of these topics say. */
+static int sum_publishers(struct lshm_inspector *inspector, struct lshm_topic_info *infos,
+                          size_t count)
+{
+    struct lshm_topic_info **sorted = calloc(count + 1, sizeof *sorted);
+    struct lsi_ctl_publisher_record *records = NULL;
+    int n = -ENOMEM;
+
+    if (sorted != NULL)
+        n = lsi_inspector_collect(inspector, LSI_CTL_LIST_PUBLISHERS, (void **)&records);
+    for (size_t i = 0; n > 0 && i < count; i++)
+        sorted[i] = &infos[i];
+    if (n > 0)
+        qsort(sorted, count, sizeof *sorted, compare_topics);
+    for (int i = 0; i < n; i++) {
+        struct lshm_topic_info wanted = { .topic = records[i].topic };
+        struct lshm_topic_info *key = &wanted, **found;
+        struct lsi_ring_look ring;
+
+        found = bsearch(&key, sorted, count, sizeof *sorted, compare_topics);
+        if (found == NULL)
+            continue;
+        lsi_inspector_look_ring(inspector, &records[i].geometry, false, &ring);
+        (*found)->published = add_figures((*found)->published, ring.tail);
+        (*found)->bytes = add_figures((*found)->bytes, ring.bytes);
+        (*found)->memory_bytes += records[i].memory_bytes;
+    }
+    free(records);
+    free(sorted);
+    return n < 0 ? n : 0;
+}
+
+LSI_API int lshm_inspector_list_topics(struct lshm_inspector *inspector,
+                                       struct lshm_topic_info *infos, size_t count)
+{
+    struct lsi_ctl_topic_record *records = NULL;
+    size_t given;
+    int r, n = lsi_inspector_begin(inspector);
+
+    if (n < 0)
+        return n;
+    n = lsi_inspector_collect(inspector, LSI_CTL_LIST_TOPICS, (void **)&records);
+    given = n < 0 ? 0 : (size_t)n < count ? (size_t)n : count;
+    for (size_t i = 0; i < given; i++) {
+        infos[i] = (struct lshm_topic_info){
+            .topic = records[i].topic,
+            .publishers = records[i].publishers,
+            .subscribers = records[i].subscribers,
+        };
+        memcpy(infos[i].name, records[i].name, sizeof infos[i].name);
+        infos[i].name[sizeof infos[i].name - 1] = '\0';
+    }
+    free(records);
+    if (given > 0 && (r = sum_publishers(inspector, infos, given)) < 0)
+        n = r;
+    return lsi_inspector_end(inspector, n);
+}
