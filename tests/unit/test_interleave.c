@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core's own code under random schedules and store buffers (sim.h), as x86 and as a weaker
+ * machine would order stores. What only a race shows: a joiner against a reclaim, a hold against
+ * the cursor behind it, an entry overwritten under its reader, a row used again under its
+ * publisher, a sleeper against the one who should wake it.
+ *
+ * LSHM_TEST_SEED sets the seed, LSHM_TEST_RUNS the schedules per test.
+ * covers: P0 P1 C1 J1 R1 R2 R3 W1 W2 W3 G1 G2 G3 G4 G5 G6 G8
+ */
+#include "sim.h"
+
+#include "core/cell.c"
+#include "core/reclaim.c"
+#include "core/ring.c"
+#include "core/roster.c"
+#include "core/slots.c"
+#include "core/window.c"
+
+#include "core_rig.h"
+
+#define RUNS 800
+#define ENTRIES 4u
+#define SLOTS 6u
+#define CELLS 3u
+#define WINDOW 2u
+#define HOLDS 2u
+#define MESSAGES 12u
+#define TRIES 60u
+
+struct sample {
+    uint32_t index, slot;
+    uint64_t seq;
+};
+
+static struct world {
+    struct lst_pub pub;
+    struct lsi_publication *p;
+    uint64_t payload[SLOTS];
+    bool sleeps;
+    bool woken[CELLS];         /* the channel to each reader; private, set by a system call */
+    bool publisher_woken;
+    uint32_t readers_left;
+    uint64_t row_reads;
+} w;
+
+static void world_init(uint32_t history)
+{
+    memset(&w, 0, sizeof w);
+    lst_pub_init(&w.pub, ENTRIES, 64, SLOTS, 0);
+    w.p = &w.pub.publication;
+    w.p->history = history;
+    for (uint32_t i = 0; i < CELLS; i++)
+        lst_cell_new(&w.pub, i, HOLDS);
+    lst_parts(&w.pub, 1);
+    sim.shared_count = 0;
+    sim.broken = NULL;
+    sim_share(&w.pub.ring->tail, 8);
+    sim_share(&w.pub.ring->horizon, 8);
+    sim_share(&w.pub.ring->waiting, 16);
+    sim_share(w.pub.entries, (size_t)ENTRIES * 64);
+    sim_share(w.pub.parts[0], LSHM_ROSTER_ROWS * sizeof(struct lshm_roster_row));
+    sim_share(&w.pub.record, sizeof w.pub.record);
+    sim_share(w.payload, sizeof w.payload);
+    sim_share(w.pub.sleep, sizeof w.pub.sleep);
+    for (uint32_t i = 0; i < CELLS; i++)
+        sim_share(w.pub.cells[i], (size_t)lsi_cell_lines(HOLDS) * LSHM_LINE_BYTES);
+}
+
+/* Readers. */
+
+static void verify(const struct sample *s, const char *what)
+{
+    if (lsi_load_relaxed(&w.payload[s->slot]) != s->seq + 1)
+        sim_broken(what);
+}
+
+static bool take(struct lst_sub *sub, struct sample *s)
+{
+    struct lsi_descriptor d;
+    int taken;
+
+    if (!lsi_window_make_room(&sub->window, 0))
+        return false;
+    taken = lsi_ring_take(&sub->ring, sub->window.position, &d, NULL);
+    if (taken < 0)
+        sim_broken("a lossless reader was lapped");
+    if (taken <= 0)
+        return false;
+    *s = (struct sample){ .seq = sub->window.position, .slot = (uint32_t)d.handle - 1 };
+    if (s->slot >= SLOTS || d.time_ns != s->seq) {
+        sim_broken("wrong descriptor");
+        return false;
+    }
+    verify(s, "wrong payload at take");
+    s->index = lsi_window_add(&sub->window, false);
+    return true;
+}
+
+static void tell_publisher(const struct lst_sub *sub)
+{
+    if (w.sleeps && lsi_cell_waited_for(sub->window.cell, w.pub.ring) != 0)
+        w.publisher_woken = true;
+}
+
+static void pause_reader(const struct lst_sub *sub, uint32_t cell)
+{
+    uint64_t *word = &w.pub.sleep[cell];
+
+    if (!w.sleeps) {
+        sim_pause();
+        return;
+    }
+    w.woken[cell] = false;
+    lsi_store_release(word, lsi_load_relaxed(word) + 1);
+    lsi_fence_full();
+    if (!lsi_ring_has(&sub->ring, sub->window.position))
+        sim_wait(&w.woken[cell]);
+    lsi_store_release(word, lsi_load_relaxed(word) + 1);
+}
+
+/* Takes up to `goal` messages; releases the younger of two first, as often as not. */
+static void read_messages(struct lst_sub *sub, uint32_t cell, uint64_t goal)
+{
+    struct sample out[WINDOW + HOLDS];
+    uint32_t count = 0;
+
+    for (uint32_t tries = 0; goal > 0 && (w.sleeps || tries < TRIES); tries++) {
+        bool any = false;
+
+        while (goal > 0 && count < 1 + sim_dice(WINDOW + HOLDS) && take(sub, &out[count])) {
+            count++;
+            goal--;
+            any = true;
+        }
+        if (!any && count == 0)
+            pause_reader(sub, cell);
+        while (count > 0 && (!any || goal == 0 || sim_dice(3) > 0)) {
+            uint32_t at = sim_dice(count);
+
+            verify(&out[at], "wrong payload at release");
+            lsi_window_release(&sub->window, out[at].index);
+            out[at] = out[--count];
+            if (sim_dice(2))
+                continue;
+            lsi_window_settle(&sub->window, 0);
+            tell_publisher(sub);
+        }
+        lsi_window_settle(&sub->window, 0);
+        tell_publisher(sub);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        verify(&out[i], "wrong payload at death");
+}
+
+/* Cell 0: there from the start. */
+static void run_reader(void *arg)
+{
+    struct lst_sub *sub = arg;
+
+    read_messages(sub, 0, MESSAGES);
+    lsi_window_settle(&sub->window, 0);
+    tell_publisher(sub);
+    w.readers_left--;
+}
+
+/* Cells 1 and 2, one after the other in row 1 and, at last, once more cell 1. */
+static void run_joiner(void *arg)
+{
+    uint32_t flags = w.sleeps ? LSHM_READER_MAY_BLOCK : 0;
+
+    (void)arg;
+    for (uint32_t use = 0; use < 3; use++) {
+        uint32_t cell = 1 + use % 2;
+        struct lst_sub sub;
+        uint64_t start;
+
+        lsi_cell_reset(w.pub.cells[cell], HOLDS);
+        lsi_fence_full(); /* a system call: asks the broker */
+        lst_row_live(&w.pub, 1, cell, flags, WINDOW, HOLDS);
+        lsi_fence_full(); /* … and its answer */
+        start = lsi_load_relaxed(&w.pub.ring->tail);
+        if (sim_dice(3) > 0)
+            start = start < ENTRIES ? 0 : start - sim_dice(ENTRIES);
+        start = lsi_cell_join(w.pub.cells[cell], w.pub.ring, start);
+        lst_sub_init(&sub, &w.pub, w.pub.cells[cell], WINDOW, HOLDS, start);
+        tell_publisher(&sub);
+        if (start < MESSAGES && use < 2)
+            read_messages(&sub, cell, sim_dice((uint32_t)(MESSAGES - start) + 1));
+        lst_sub_free(&sub);
+        lsi_fence_full(); /* its death, seen by the broker */
+        lst_row_state(&w.pub, 1, LSHM_ROW_GONE);
+        lsi_fence_full();
+        w.publisher_woken = true;
+    }
+    w.readers_left--;
+}
+
+/* The publisher. */
+
+static void signal_reader(void *context, uint64_t client, uint64_t generation)
+{
+    (void)context;
+    (void)generation;
+    w.woken[client] = true;
+}
+
+static uint32_t try_loan(void)
+{
+    if (!lsi_publication_has_entry(w.p, 0) || w.p->slots.free_count == 0)
+        lsi_reclaim(w.p, 1);
+    return lsi_publication_has_entry(w.p, 0) ? lsi_slots_loan(&w.p->slots) : LSI_SLOT_NONE;
+}
+
+/* Asleep with the waiting word set. */
+static uint32_t wait_for_slot(void)
+{
+    struct lshm_ring *ring = w.pub.ring;
+    uint64_t wanted = LSHM_WAITING_ANY;
+    uint32_t slot;
+
+    if (!lsi_publication_has_entry(w.p, 0))
+        wanted = lsi_publication_wanted(w.p, 1);
+    w.publisher_woken = false;
+    lsi_store_relaxed(&ring->waiting_generation, lsi_load_relaxed(&ring->waiting_generation) + 1);
+    lsi_store_release(&ring->waiting, wanted);
+    lsi_fence_full();
+    slot = try_loan();
+    if (slot == LSI_SLOT_NONE && wanted != LSHM_WAITING_NONE)
+        sim_wait(&w.publisher_woken);
+    lsi_store_release(&ring->waiting, LSHM_WAITING_NONE);
+    return slot;
+}
+
+static void run_publisher(void *arg)
+{
+    uint32_t tries = 0;
+
+    (void)arg;
+    while (w.p->writer.tail < MESSAGES && tries < TRIES) {
+        struct lsi_descriptor d = { .time_ns = w.p->writer.tail };
+        uint32_t slot = try_loan();
+
+        if (slot == LSI_SLOT_NONE) {
+            lsi_publication_flush(w.p);
+            if (w.sleeps) {
+                slot = wait_for_slot();
+            } else {
+                tries++;
+                sim_pause();
+            }
+        }
+        if (slot == LSI_SLOT_NONE)
+            continue;
+        tries = 0;
+        lsi_store_relaxed(&w.payload[slot], 0);
+        lsi_store_relaxed(&w.payload[slot], w.p->writer.tail + 1);
+        d.handle = slot + 1;
+        lsi_publication_publish(w.p, &d, NULL, slot);
+        if (sim_dice(2))
+            lsi_publication_flush(w.p);
+        if (sim_dice(4) == 0)
+            lsi_reclaim(w.p, 0);
+    }
+    lsi_publication_flush(w.p);
+}
+
+static void run_world(bool sleeps, uint32_t history)
+{
+    struct lst_sub sub;
+
+    world_init(history);
+    w.sleeps = sleeps;
+    w.readers_left = 2;
+    w.pub.publication.roster.operations.signal = signal_reader;
+    lst_row_live(&w.pub, 0, 0, sleeps ? LSHM_READER_MAY_BLOCK : 0, WINDOW, HOLDS);
+    lsi_roster_sync(&w.p->roster);
+    lst_sub_init(&sub, &w.pub, w.pub.cells[0], WINDOW, HOLDS,
+                 lsi_cell_join(w.pub.cells[0], w.pub.ring, 0));
+    sim_add(run_publisher, NULL);
+    sim_add(run_reader, &sub);
+    sim_add(run_joiner, NULL);
+    if (!sim_run())
+        sim_broken("somebody sleeps for ever");
+    if (sim.broken == NULL) {
+        w.p->history = 0;
+        lsi_reclaim(w.p, 0);
+        if (w.p->slots.free_count + (w.p->writer.tail - w.p->committed) + w.p->limbo_count != SLOTS)
+            sim_broken("a slot was lost");
+    }
+    lst_sub_free(&sub);
+    lst_pub_free(&w.pub);
+}
+
+/* An entry overwritten under its reader. */
+
+static struct lsi_descriptor descriptor(uint64_t seq)
+{
+    return (struct lsi_descriptor){
+        .handle = seq + 1, .length = (uint32_t)seq + 2, .offset = (uint32_t)seq + 3,
+        .schema = (uint32_t)seq + 4, .time_ns = seq + 5, .user = { seq + 6, seq + 7 },
+    };
+}
+
+static void run_overwriter(void *arg)
+{
+    (void)arg;
+    while (w.p->writer.tail < 3 * ENTRIES) {
+        struct lsi_descriptor d = descriptor(w.p->writer.tail);
+
+        lsi_ring_publish(&w.p->writer, &d, NULL);
+        lsi_store_relaxed(&w.pub.ring->tail, w.p->writer.tail);
+    }
+}
+
+static void run_lossy_reader(void *arg)
+{
+    struct lsi_ring_reader reader;
+    uint64_t seq = 0;
+
+    (void)arg;
+    lsi_ring_reader_init(&reader, w.pub.ring, w.pub.entries, ENTRIES, 64);
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        struct lsi_descriptor got, want = descriptor(seq);
+        int taken = lsi_ring_take(&reader, seq, &got, NULL);
+
+        if (taken == LSI_RING_TAKEN && (got.handle != want.handle || got.length != want.length ||
+                                        got.offset != want.offset || got.schema != want.schema ||
+                                        got.time_ns != want.time_ns ||
+                                        got.user[0] != want.user[0] || got.user[1] != want.user[1]))
+            sim_broken("a mixture was taken");
+        if (taken == LSI_RING_CORRUPT)
+            sim_broken("a mixture was called corrupt");
+        if (taken == LSI_RING_TAKEN || taken == LSI_RING_LAPPED)
+            seq++;
+        else
+            sim_pause();
+    }
+}
+
+static void run_overwritten(void)
+{
+    world_init(0);
+    w.p->writer.marks_rewrites = true;
+    sim_add(run_overwriter, NULL);
+    sim_add(run_lossy_reader, NULL);
+    sim_add(run_lossy_reader, NULL);
+    sim_run();
+    lst_pub_free(&w.pub);
+}
+
+/* A row used again and again while its publisher reads it. */
+
+static void run_broker(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < 6; i++) {
+        lst_row_live(&w.pub, 0, i % CELLS, i % 2, i % CELLS, i % CELLS);
+        if (sim_dice(2))
+            lst_row_state(&w.pub, 0, sim_dice(2) ? LSHM_ROW_GONE : LSHM_ROW_EVICTED);
+    }
+}
+
+static int attach_and_check(void *context, struct lsi_reader *reader)
+{
+    uint64_t cell = reader->cell_ref.line;
+    uint64_t use = (reader->state >> LSHM_ROW_GENERATION_SHIFT) - 1;
+
+    if (cell != use % CELLS || reader->client != cell || reader->link != cell + 1000 ||
+        reader->window != cell || reader->holds != cell || reader->flags != use % 2)
+        sim_broken("a row of two uses was read");
+    w.row_reads++;
+    return lst_op_attach(context, reader);
+}
+
+static void run_syncs(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < 8; i++) {
+        if (lsi_roster_changed(&w.p->roster))
+            lsi_roster_sync(&w.p->roster);
+        sim_pause();
+    }
+}
+
+static void run_rows(void)
+{
+    const struct lsi_reader *reader;
+    uint64_t state;
+
+    world_init(0);
+    w.p->roster.operations.attach = attach_and_check;
+    sim_add(run_broker, NULL);
+    sim_add(run_syncs, NULL);
+    sim_run();
+    if (lsi_roster_changed(&w.p->roster))
+        lsi_roster_sync(&w.p->roster);
+    reader = &w.p->roster.readers[0];
+    state = w.pub.parts[0][0].state;
+    if (w.p->roster.unmapped > 0 ||
+        reader->state != ((state & LSHM_ROW_STATE_MASK) == LSHM_ROW_GONE ? 0 : state))
+        sim_broken("the last state of the row was missed");
+    lst_pub_free(&w.pub);
+}
+
+/* All. */
+
+static void explore(void (*run)(void), bool weak)
+{
+    const char *seed = getenv("LSHM_TEST_SEED"), *runs = getenv("LSHM_TEST_RUNS");
+    uint64_t start, count = runs ? strtoull(runs, NULL, 0) : RUNS;
+    struct timespec now;
+
+#ifdef LSI_TSAN
+    skip(); /* coroutines of one thread: nothing for it to see, and it knows no such stacks */
+#endif
+    clock_gettime(CLOCK_REALTIME, &now);
+    start = seed ? strtoull(seed, NULL, 0) : (uint64_t)now.tv_nsec;
+    sim.weak = weak;
+    for (uint64_t i = 0; i < count; i++) {
+        sim.random = (start + i) * 0x9e3779b97f4a7c15u + 1;
+        run();
+        if (sim.broken != NULL)
+            fail_msg("LSHM_TEST_SEED=%" PRIu64 ": %s", start + i, sim.broken);
+    }
+}
+
+static void spinning(void)
+{
+    run_world(false, 0);
+}
+
+static void with_history(void)
+{
+    run_world(false, 2);
+}
+
+static void sleeping(void)
+{
+    run_world(true, 0);
+}
+
+static void test_interleave__joins_and_holds__nothing_is_freed_too_early(void **state)
+{
+    (void)state;
+    explore(spinning, false);
+    explore(with_history, false);
+}
+
+static void test_interleave__joins_and_holds_on_a_weak_machine__the_same(void **state)
+{
+    (void)state;
+    explore(spinning, true);
+    explore(with_history, true);
+}
+
+static void test_interleave__sleepers__all_are_woken(void **state)
+{
+    (void)state;
+    explore(sleeping, false);
+    explore(sleeping, true);
+}
+
+static void test_interleave__overwritten_entries__are_never_mixed(void **state)
+{
+    (void)state;
+    explore(run_overwritten, false);
+    explore(run_overwritten, true);
+}
+
+static void test_interleave__rows_used_again__are_read_whole_and_in_the_end(void **state)
+{
+    (void)state;
+    explore(run_rows, false);
+    explore(run_rows, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_interleave__joins_and_holds__nothing_is_freed_too_early),
+        cmocka_unit_test(test_interleave__joins_and_holds_on_a_weak_machine__the_same),
+        cmocka_unit_test(test_interleave__sleepers__all_are_woken),
+        cmocka_unit_test(test_interleave__overwritten_entries__are_never_mixed),
+        cmocka_unit_test(test_interleave__rows_used_again__are_read_whole_and_in_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
