@@ -106,31 +106,38 @@ static inline void send_one(struct ports *ports, const struct bench_cell *cell, 
     must(lshm_publisher_publish(ports->publisher, &message), "lshm_publisher_publish", NULL);
 }
 
-static inline uint64_t receive_one(struct ports *ports, const struct bench_cell *cell)
+static inline uint64_t receive(struct ports *ports, const struct bench_cell *cell,
+                               struct lshm_message *message)
 {
-    struct lshm_message message;
-    take(ports, cell->mode == BENCH_BLOCK, &message);
-    uint64_t sum = bench_sum(message.data, cell);
-    must(lshm_subscriber_release(ports->subscriber, &message), "lshm_subscriber_release", NULL);
-    return sum;
+    take(ports, cell->mode == BENCH_BLOCK, message);
+    return bench_sum(message->data, cell);
 }
 
+static inline void release(struct ports *ports, struct lshm_message *message)
+{
+    must(lshm_subscriber_release(ports->subscriber, message), "lshm_subscriber_release", NULL);
+}
+
+/* Who answers keeps the request until the answer is on its way. */
 static void lshm_roundtrip(struct bench_worker *worker, uint64_t messages)
 {
     struct ports *ports = worker->lshm;
     const struct bench_cell copy = *worker->cell, *cell = &copy;
+    struct lshm_message message;
     uint64_t sum = 0;
 
     if (worker->side == BENCH_CONSUMER) {
         for (uint64_t i = 0; i < messages; i++) {
-            sum += receive_one(ports, cell);
+            sum += receive(ports, cell, &message);
             send_one(ports, cell, i);
+            release(ports, &message);
         }
     } else {
         for (uint64_t i = 0; i < messages; i++) {
             uint64_t start = bench_ticks();
             send_one(ports, cell, i);
-            sum += receive_one(ports, cell);
+            sum += receive(ports, cell, &message);
+            release(ports, &message);
             bench_note_trip(worker->shared, i, bench_ticks() - start);
         }
         worker->shared->time_count = messages;
@@ -207,7 +214,9 @@ static void lshm_oneway(struct bench_worker *worker, uint64_t messages)
         sum = consume_batches(ports, cell, messages, &chunks);
     } else {
         for (uint64_t i = 0; i < messages; i++) {
-            sum += receive_one(ports, cell);
+            struct lshm_message message;
+            sum += receive(ports, cell, &message);
+            release(ports, &message);
             bench_chunks_note(&chunks, i + 1);
         }
     }
