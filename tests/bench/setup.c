@@ -17,11 +17,11 @@
 #define CLIENTS 100u
 #define ATTACHES_PER_S 100u
 #define SUBSCRIBES 400u
-#define SUBSCRIBES_QUICK 100u
+#define SUBSCRIBES_QUICK 50u
 #define SUBSCRIBE_PERIOD_NS 2000000u
 #define P50_MAX_NS 1000000.0
 #define IDLE_S 4u
-#define IDLE_QUICK_S 2u
+#define IDLE_QUICK_S 1u
 #define SETTLE_S 1u
 #define LIMIT_S 120u
 #define NS_PER_S 1000000000u

@@ -10,7 +10,9 @@
 
 #define WARM_MESSAGES 32000u
 #define MESSAGES 1000000u
+#define MESSAGES_QUICK 100000u
 #define LIMIT_S 60u
+#define FIRST_RUN 1000000u /* topics of other names than the cells' */
 
 struct counts {
     uint64_t allocations[2], system_calls[2];
@@ -38,7 +40,7 @@ static void exchange(struct bench_worker *worker, uint64_t messages)
     }
 }
 
-static _Noreturn void work(struct bench_worker *worker, struct counts *counts)
+static _Noreturn void work(struct bench_worker *worker, struct counts *counts, uint32_t messages)
 {
     bench_pin((unsigned)worker->side);
     alarm(LIMIT_S);
@@ -48,7 +50,7 @@ static _Noreturn void work(struct bench_worker *worker, struct counts *counts)
     bench_meet(worker);
     bench_count_begin(&counts->allocations[worker->side], &counts->system_calls[worker->side]);
     bench_meet(worker);
-    exchange(worker, MESSAGES);
+    exchange(worker, messages);
     bench_meet(worker);
     bench_count_end();
     _exit(0);
@@ -77,7 +79,7 @@ static void try_counters(struct counts *counts)
 }
 
 static bool run_cell(const struct bench_cell *cell, uint64_t run, struct bench_shared *shared,
-                     struct counts *counts)
+                     struct counts *counts, uint32_t messages)
 {
     pid_t pids[2];
     bool good = true;
@@ -89,7 +91,7 @@ static bool run_cell(const struct bench_cell *cell, uint64_t run, struct bench_s
         pids[side] = bench_fork();
         if (pids[side] == 0) {
             struct bench_worker worker = {cell, shared, (enum bench_side)side, NULL, NULL};
-            work(&worker, counts);
+            work(&worker, counts, messages);
         }
     }
     for (int side = 0; side < 2; side++) {
@@ -104,13 +106,14 @@ bool bench_steady(const struct bench_options *options)
 {
     struct bench_shared *shared = bench_shared_memory(sizeof(*shared));
     struct counts *counts = bench_shared_memory(sizeof(*counts));
+    uint32_t messages = options->quick ? MESSAGES_QUICK : MESSAGES;
     bool met = true;
 
     try_counters(counts);
     for (size_t i = 0; i < CELLS; i++) {
         const struct bench_cell *cell = &cells[i];
         char name[64];
-        bool good = run_cell(cell, 1000000 + i, shared, counts);
+        bool good = run_cell(cell, FIRST_RUN + i, shared, counts, messages);
         unsigned long long calls = counts->system_calls[0] + counts->system_calls[1];
         unsigned long long allocations = counts->allocations[0] + counts->allocations[1];
         met = met && good && calls == 0 && allocations == 0;
@@ -118,9 +121,9 @@ bool bench_steady(const struct bench_options *options)
         if (options->json) {
             printf("{\"bench\": \"steady\", \"system\": \"lshm\", \"cell\": \"%s\", "
                    "\"messages\": %u, \"system_calls\": %llu, \"allocations\": %llu}\n",
-                   name, MESSAGES, calls, allocations);
+                   name, messages, calls, allocations);
         } else if (good) {
-            printf("steady %s: %u messages, %llu system calls, %llu allocations\n", name, MESSAGES,
+            printf("steady %s: %u messages, %llu system calls, %llu allocations\n", name, messages,
                    calls, allocations);
         } else {
             printf("steady %s: a process failed\n", name);
