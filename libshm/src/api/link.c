@@ -124,6 +124,10 @@ static void join(struct lsi_link *link)
 {
     struct lsi_window *window = &link->window;
     const struct lshm_subscriber *subscriber = link->subscriber;
+    /* A publisher gives its ring room in steps of a quarter: who keeps more than the rest in its
+     * window would wait for what it holds up itself. */
+    uint32_t most = link->geometry.entry_count - link->geometry.entry_count / 4;
+    uint32_t size = subscriber->window < most ? subscriber->window : most;
     /* RLX: a hint. Older is earlier, and the join raises what is too early. */
     uint64_t start = link->fresh ? 0 : lsi_load_relaxed(&link->reader.ring->tail);
 
@@ -131,7 +135,7 @@ static void join(struct lsi_link *link)
     link->start = lsi_cell_join(window->cell, link->reader.ring, start);
     if (link->fresh)
         link->lost_start = link->start;
-    lsi_window_init(window, window->cell, subscriber->window, subscriber->holds, link->start);
+    lsi_window_init(window, window->cell, size, subscriber->holds, link->start);
     lsi_link_count(link);
 }
 

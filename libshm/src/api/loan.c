@@ -53,6 +53,12 @@ static int make_room(struct lshm_publisher *publisher, bool slot)
     return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : -LSHM_ENOSLOT;
 }
 
+/* After a refusal: the ring has room, so it is a slot that is missing. */
+static bool publisher_lacks_slot(const struct lshm_publisher *publisher)
+{
+    return lsi_publication_has_entry(&publisher->publication, publisher->loans_out);
+}
+
 bool lsi_publisher_ready(void *port)
 {
     const struct lshm_publisher *publisher = port;
@@ -75,27 +81,37 @@ bool lsi_publisher_ready(void *port)
     return lsi_publication_wanted(p, ring_gain(publisher)) == 0;
 }
 
-/* A subscriber of this thread gates: nobody else will ever move its cursor. */
-static bool waits_for_itself(struct lshm_publisher *publisher)
+/* A subscriber of this thread has this link. With control held. */
+static bool is_own(struct lshm_context *context, uint64_t link)
 {
-    struct lshm_context *context = publisher->context;
-    const struct lsi_roster *roster = &publisher->publication.roster;
     struct lshm_subscriber *subscriber;
-    bool found = false;
 
-    for (uint32_t i = 0; i < roster->active_count; i++)
-        found |= roster->readers[roster->active[i]].client == context->client;
-    if (!found)
-        return false;
-    found = false;
-    pthread_mutex_lock(&context->control);
     LIST_FOREACH(subscriber, &context->subscribers, entry) {
         /* RLX: our own store, or another thread's, which is not us. */
-        found |= subscriber->topic == publisher->topic &&
-                 !(subscriber->flags & LSHM_SUBSCRIBER_NO_LOCAL) &&
-                 lsi_load_relaxed(&subscriber->owner) == lsi_thread();
+        if (lsi_load_relaxed(&subscriber->owner) == lsi_thread() &&
+            lsi_subscriber_knows(subscriber, link))
+            return true;
     }
-    pthread_mutex_unlock(&context->control);
+    return false;
+}
+
+/* A subscriber that this very thread reads gates: nobody else will ever move its cursor. */
+static bool waits_for_itself(struct lshm_publisher *publisher, uint64_t gain)
+{
+    struct lshm_context *context = publisher->context;
+    const struct lsi_publication *p = &publisher->publication;
+    bool found = false;
+
+    for (uint32_t i = 0; i < p->roster.active_count && !found; i++) {
+        const struct lsi_reader *reader = &p->roster.readers[p->roster.active[i]];
+
+        if (reader->client != context->client ||
+            lsi_publication_gate_of(p, reader) >= p->committed + gain)
+            continue;
+        pthread_mutex_lock(&context->control);
+        found = is_own(context, reader->link);
+        pthread_mutex_unlock(&context->control);
+    }
     return found;
 }
 
@@ -130,13 +146,13 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
         lsi_cpu_relax();
         now = lsi_now_ns();
     }
-    if (r == -LSHM_EAGAIN && timeout_ns != 0 && waits_for_itself(publisher))
+    if (r == -LSHM_EAGAIN &&
+        waits_for_itself(publisher, publisher_lacks_slot(publisher) ? 1 : ring_gain(publisher)))
         return -EDEADLK;
     if (publisher->flags & LSHM_PUBLISHER_NEVER_WAITS)
         return r;
     while (r == -LSHM_EAGAIN && lsi_now_ns() < deadline) {
-        publisher->lacks_slot = lsi_publication_has_entry(&publisher->publication,
-                                                          publisher->loans_out);
+        publisher->lacks_slot = publisher_lacks_slot(publisher);
         store_waiting(publisher, true);
         /* The sleep's own fence (S1) stands between the waiting word and its look. */
         lsi_wait(publisher->context, lsi_publisher_ready, publisher, deadline);
@@ -165,8 +181,7 @@ static int get_room(struct lshm_publisher *publisher, bool slot)
         lsi_store_relaxed(&publisher->publication.writer.ring->refused, publisher->refused);
         if (publisher->context->polled) {
             publisher->wants_room = true;
-            publisher->lacks_slot = lsi_publication_has_entry(&publisher->publication,
-                                                              publisher->loans_out);
+            publisher->lacks_slot = publisher_lacks_slot(publisher);
             store_waiting(publisher, true);
             lsi_wait_arm(publisher->context);
         }

@@ -5,7 +5,7 @@
 #include "base/compiler.h"
 
 /* Where this reader gates: a hostile cursor hurts its own owner only, since it is clamped. */
-static uint64_t gate_of(const struct lsi_publication *p, const struct lsi_reader *reader)
+uint64_t lsi_publication_gate_of(const struct lsi_publication *p, const struct lsi_reader *reader)
 {
     uint64_t cursor;
 
@@ -24,7 +24,7 @@ uint64_t lsi_publication_gate(const struct lsi_publication *p)
     uint64_t lowest = p->writer.tail;
 
     for (uint32_t i = 0; i < p->roster.active_count; i++) {
-        uint64_t gate = gate_of(p, &p->roster.readers[p->roster.active[i]]);
+        uint64_t gate = lsi_publication_gate_of(p, &p->roster.readers[p->roster.active[i]]);
 
         if (gate < lowest)
             lowest = gate;

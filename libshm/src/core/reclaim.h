@@ -81,7 +81,10 @@ void lsi_publication_flush(struct lsi_publication *publication);
  */
 uint64_t lsi_publication_wanted(const struct lsi_publication *publication, uint64_t gain);
 
-/* The smallest seq that a lossless reader may still use, clamped to [committed, tail]. */
+/* The smallest seq that this reader may still use, clamped to [committed, tail]. */
+uint64_t lsi_publication_gate_of(const struct lsi_publication *publication,
+                                 const struct lsi_reader *reader);
+/* The smallest seq that any lossless reader may still use, clamped to [committed, tail]. */
 uint64_t lsi_publication_gate(const struct lsi_publication *publication);
 
 #endif
