@@ -294,6 +294,8 @@ static void run(struct broker *broker)
             dispatch(broker, &events[i]);
         if (broker->is_keeper_dead)
             end(broker);
+        if (broker->registry->drain_deadline_ns != 0) /* said while we waited for an answer */
+            start_drain(broker);
         if (count == 0 || broker->is_accept_paused)
             retry(broker);
     }
