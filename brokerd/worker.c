@@ -266,6 +266,18 @@ static int sooner(int a, int b)
     return a < b ? a : b;
 }
 
+/* One that hung up cannot leave any more: a drain does not wait for it. */
+static int has_sessions(const struct broker *broker)
+{
+    uint32_t i;
+
+    for (i = 0; i < *broker->tables[TABLE_CLIENTS].used; i++) {
+        if (broker->clients[i].record && client_has_session(&broker->clients[i]))
+            return 1;
+    }
+    return 0;
+}
+
 /* ms until something is due, −1: nothing is. Ends the worker when a drain is over. */
 static int time_left(struct broker *broker)
 {
@@ -276,7 +288,7 @@ static int time_left(struct broker *broker)
     if (broker->is_draining) {
         const uint64_t now = worker_now_ns(), deadline = broker->registry->drain_deadline_ns;
 
-        if (now >= deadline || table_count(&broker->tables[TABLE_CLIENTS]) == 0)
+        if (now >= deadline || !has_sessions(broker))
             _exit(EX_OK);
         wait = sooner(wait, (int)((deadline - now) / NS_PER_MS) + 1);
     }
