@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Agents: processes that use the library as the test tells them.
+ *
+ * An agent is a child in the role "agent": it reads a command, does it, answers "ok NUMBER" or
+ * "no ERROR TEXT", and reads the next one. So a test is a script in the parent, in which every step
+ * happens after the one before. A command that takes long is started with agent_tell() and its
+ * answer is heard with agent_hear(), with other agents' commands in between.
+ *
+ * Every message that agents send says what it is: user[0] is its number in its port, user[1] its
+ * port's key and its length, and the payload follows from these. Who takes one checks all of it,
+ * and that each publisher's messages come one after the other.
+ *
+ * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
+ *   attach PATH timeout_ms=                detach
+ *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags=        close_pub P
+ *   sub TOPIC window= holds= flags=                                           close_sub S
+ *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"
+ *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
+ *                                          `last`; answers how many
+ *   grab S COUNT ms=                       takes COUNT messages and keeps them
+ *   drop S N                               releases the N messages grabbed first
+ *   intact S                               checks the kept ones again; answers how many
+ *   none S ms=                             nothing is there and nothing comes
+ *   pstat P FIELD    sstat S FIELD         a statistic
+ *   ping P S COUNT   pong P S COUNT        one message to and one fro; how many waits were slow
+ *   sleep S ms=                            waits for nothing; answers the CPU time it took, in us
+ *   cpu                                    CPU time of this process so far, in us
+ *   limit fds|bytes N     uid N            setrlimit, setuid
+ *   churn TOPIC COUNT                      opens and closes a publisher and a subscriber
+ *   fork       a child that does nothing; its pid       exec       this process does nothing more
+ *   exit
+ */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include <lshm/lshm.h>
+
+#include "support.h"
+
+#define AGENT_ANSWER_MS 30000
+
+struct agent {
+    struct lst_child process;
+    char line[LST_LINE_MAX]; /* its last answer */
+};
+
+/* The roles a program of agents hands to lst_main(). */
+extern const struct lst_role agent_roles[];
+extern const size_t agent_role_count;
+
+/* A broker per test, at *state, with the leak checks of lst_setup() and lst_teardown(). */
+struct agent_rig {
+    struct lst_fixture *fixture;
+    struct lst_broker broker;
+};
+extern struct agent_rig agent_rig;
+int agent_setup(void **state);
+int agent_teardown(void **state);
+#define AGENT_TEST(name) cmocka_unit_test_setup_teardown(name, agent_setup, agent_teardown)
+
+/* A new process; attached to the rig's broker with agent_start(). */
+void agent_start_only(struct agent *agent);
+void agent_start(struct agent *agent);
+void agent_tell(struct agent *agent, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Its answer, which must be "ok NUMBER": the number. */
+long long agent_hear(struct agent *agent);
+/* Tell and hear. */
+long long agent_do(struct agent *agent, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Hear "no ERROR TEXT" with this error; the text is in agent->line. */
+void agent_hear_no(struct agent *agent, const char *error);
+/* Nothing is heard for this long. */
+void agent_is_busy(struct agent *agent, int ms);
+void agent_end(struct agent *agent);
+void agent_kill(struct agent *agent);
+
+#endif

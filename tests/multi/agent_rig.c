@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parent's side of agents, and the broker that they attach to. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+
+struct agent_rig agent_rig;
+
+int agent_setup(void **state)
+{
+    if (lst_setup(state) < 0)
+        return -1;
+    agent_rig.fixture = *state;
+    lst_must(lst_broker_start(&agent_rig.broker, agent_rig.fixture->dir));
+    return 0;
+}
+
+int agent_teardown(void **state)
+{
+    int r = 0;
+
+    if (agent_rig.broker.process.pid != 0) {
+        r = lst_broker_stop(&agent_rig.broker);
+        if (r < 0)
+            (void)fprintf(stderr, "# %s\n", lst_complaint());
+    }
+    return lst_teardown(state) < 0 ? -1 : r;
+}
+
+void agent_start_only(struct agent *agent)
+{
+    lst_must(lst_child_start(&agent->process, "agent", NULL));
+}
+
+void agent_start(struct agent *agent)
+{
+    agent_start_only(agent);
+    (void)agent_do(agent, "attach %s", agent_rig.broker.socket_path);
+}
+
+static void tell(struct agent *agent, const char *format, va_list arguments)
+{
+    char line[LST_LINE_MAX];
+
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    lst_must(lst_child_say(&agent->process, line));
+}
+
+void agent_tell(struct agent *agent, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    tell(agent, format, arguments);
+    va_end(arguments);
+}
+
+long long agent_hear(struct agent *agent)
+{
+    lst_must(lst_child_hear(&agent->process, agent->line, AGENT_ANSWER_MS));
+    if (strncmp(agent->line, "ok ", 3) != 0)
+        fail_msg("agent: %s", agent->line);
+    return strtoll(agent->line + 3, NULL, 10);
+}
+
+long long agent_do(struct agent *agent, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    tell(agent, format, arguments);
+    va_end(arguments);
+    return agent_hear(agent);
+}
+
+void agent_hear_no(struct agent *agent, const char *error)
+{
+    size_t length = strlen(error);
+
+    lst_must(lst_child_hear(&agent->process, agent->line, AGENT_ANSWER_MS));
+    if (strncmp(agent->line, "no ", 3) != 0 || strncmp(agent->line + 3, error, length) != 0 ||
+        agent->line[3 + length] != ' ')
+        fail_msg("agent: %s; expected: no %s", agent->line, error);
+}
+
+void agent_is_busy(struct agent *agent, int ms)
+{
+    int r = lst_child_hear(&agent->process, agent->line, ms);
+
+    if (r != -ETIME)
+        fail_msg("agent: %s; expected it to be busy", r < 0 ? lst_complaint() : agent->line);
+}
+
+void agent_end(struct agent *agent)
+{
+    agent_tell(agent, "exit");
+    assert_int_equal(lst_child_wait(&agent->process, LST_DEADLINE_MS), 0);
+}
+
+void agent_kill(struct agent *agent)
+{
+    assert_int_equal(lst_child_kill(&agent->process), 128 + 9);
+}
