@@ -10,6 +10,8 @@
 
 #include "inline.h"
 
+#define SPIN_NS 1000000000u /* a publisher without room looks again and again */
+
 struct ports {
     struct lshm_context *context;
     struct lshm_publisher *publisher;   /* what this side sends */
@@ -33,7 +35,8 @@ static void open_publisher(struct bench_worker *worker, struct ports *ports, con
         .payload_bytes = cell->size,
         .slot_count = bench_slot_count(cell),
         .ring_entries = BENCH_RING_ENTRIES,
-        .wait_ns = block ? -1 : 0,
+        .wait_ns = -1,
+        .spin_ns = block ? 0 : SPIN_NS,
         .flags = block ? 0 : LSHM_PUBLISHER_NEVER_WAITS,
     };
     struct lshm_error error = {0};
