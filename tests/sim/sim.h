@@ -2,16 +2,20 @@
 /*
  * Processes on a simulated memory, for the core's own code.
  *
- * A test includes this header and then the core's .c files: each atomic operation on a shared
- * word becomes a point at which another process may run. A store goes into its process's buffer
- * and reaches memory later: in order (as on x86), or, when `weak`, in any order that release
- * stores, release fences and same-word order allow.
- * Loads are done where they stand: what a missing acquire allows is not seen.
+ * A test includes this header, then the core's .c files, and links no other core. Each atomic
+ * operation on a shared word is a point at which another process may run. A store goes into its
+ * process's buffer and reaches memory later: in order (as on x86) or, when `weak`, in any order
+ * that release stores, release fences and same-word order allow. Loads are done where they stand:
+ * what a missing acquire allows is not seen.
  *
  * Schedules are random; LSHM_TEST_SEED sets the seed. Processes are coroutines of one thread.
  */
 #ifndef SIM_H
 #define SIM_H
+
+/* A checked longjmp() refuses to go to another stack. */
+#undef _FORTIFY_SOURCE
+#define _FORTIFY_SOURCE 0
 
 #include "support.h"
 
@@ -22,7 +26,6 @@
 #include <ucontext.h>
 
 #include "base/atomic.h"
-#include "sim_names.h"
 
 #undef lsi_load_relaxed
 #undef lsi_load_acquire
@@ -50,7 +53,9 @@ struct sim_pending {
 };
 
 struct sim_process {
-    ucontext_t context;
+    ucontext_t start;
+    jmp_buf resume; /* swapcontext() would make a system call at each switch */
+    bool started;
     void *stack;
     void (*run)(void *arg);
     void *arg;
@@ -63,14 +68,13 @@ struct sim_process {
 static struct {
     struct sim_process processes[SIM_PROCESSES_MAX];
     uint32_t count, current;
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     uint64_t random;
     bool weak;
     uint32_t switch_odds, flush_odds;
     const char *broken; /* the first thing that went wrong */
     struct {
-        const unsigned char *first;
-        size_t bytes;
+        uintptr_t first, bytes;
     } shared[SIM_RANGES_MAX];
     uint32_t shared_count;
 } sim = { .current = SIM_NOBODY };
@@ -93,23 +97,17 @@ static inline void sim_broken(const char *what)
 static inline void sim_share(const void *first, size_t bytes)
 {
     assert_true(sim.shared_count < SIM_RANGES_MAX);
-    sim.shared[sim.shared_count].first = first;
+    sim.shared[sim.shared_count].first = (uintptr_t)first;
     sim.shared[sim.shared_count++].bytes = bytes;
 }
 
 static inline bool sim_is_shared(const void *word)
 {
     for (uint32_t i = 0; i < sim.shared_count; i++) {
-        if ((const unsigned char *)word - sim.shared[i].first >= 0 &&
-            (size_t)((const unsigned char *)word - sim.shared[i].first) < sim.shared[i].bytes)
+        if ((uintptr_t)word - sim.shared[i].first < sim.shared[i].bytes)
             return true;
     }
     return false;
-}
-
-static inline void sim_write(void *word, size_t bytes, uint64_t value)
-{
-    memcpy(word, &value, bytes); /* little-endian */
 }
 
 static inline bool sim_may_flush(const struct sim_process *process, uint32_t at)
@@ -137,8 +135,8 @@ static inline void sim_flush_one(struct sim_process *process)
         at = sim_dice(process->pending_count);
     } while (!sim_may_flush(process, at));
     if (process->pending[at].word != NULL)
-        sim_write(process->pending[at].word, process->pending[at].bytes,
-                  process->pending[at].value);
+        memcpy(process->pending[at].word, &process->pending[at].value,
+               process->pending[at].bytes);
     process->pending_count--;
     memmove(&process->pending[at], &process->pending[at + 1],
             (process->pending_count - at) * sizeof process->pending[0]);
@@ -153,8 +151,21 @@ static inline void sim_drain(struct sim_process *process)
 /* Lets others run. */
 static inline void sim_pause(void)
 {
-    if (sim.current != SIM_NOBODY)
-        swapcontext(&sim.processes[sim.current].context, &sim.scheduler);
+    if (sim.current != SIM_NOBODY && _setjmp(sim.processes[sim.current].resume) == 0)
+        _longjmp(sim.scheduler, 1);
+}
+
+/* Until the current process pauses. */
+static inline void sim_resume(void)
+{
+    struct sim_process *process = &sim.processes[sim.current];
+
+    if (_setjmp(sim.scheduler) != 0)
+        return;
+    if (process->started)
+        _longjmp(process->resume, 1);
+    process->started = true;
+    setcontext(&process->start);
 }
 
 static inline void sim_point(void)
@@ -194,7 +205,7 @@ static inline void sim_push(struct sim_pending pending)
 static inline void sim_store(void *word, size_t bytes, uint64_t value, bool release)
 {
     if (sim.current == SIM_NOBODY || !sim_is_shared(word)) {
-        sim_write(word, bytes, value);
+        memcpy(word, &value, bytes); /* little-endian */
         return;
     }
     sim_point();
@@ -229,7 +240,7 @@ static inline void sim_start(void)
 
     process->run(process->arg);
     process->done = true;
-    swapcontext(&process->context, &sim.scheduler);
+    _longjmp(sim.scheduler, 1);
 }
 
 static inline void sim_add(void (*run)(void *arg), void *arg)
@@ -245,11 +256,12 @@ static inline void sim_add(void (*run)(void *arg), void *arg)
     process->waits_for = NULL;
     process->done = false;
     process->pending_count = 0;
-    getcontext(&process->context);
-    process->context.uc_stack.ss_sp = process->stack;
-    process->context.uc_stack.ss_size = SIM_STACK_BYTES;
-    process->context.uc_link = NULL;
-    makecontext(&process->context, sim_start, 0);
+    process->started = false;
+    getcontext(&process->start);
+    process->start.uc_stack.ss_sp = process->stack;
+    process->start.uc_stack.ss_size = SIM_STACK_BYTES;
+    process->start.uc_link = NULL;
+    makecontext(&process->start, sim_start, 0);
 }
 
 /* A random one that can go on, or SIM_NOBODY. */
@@ -276,7 +288,7 @@ static inline bool sim_run(void)
     sim.switch_odds = odds[sim_dice(4)];
     sim.flush_odds = 1 + odds[sim_dice(4)];
     while ((sim.current = sim_choose()) != SIM_NOBODY)
-        swapcontext(&sim.scheduler, &sim.processes[sim.current].context);
+        sim_resume();
     for (uint32_t i = 0; i < sim.count; i++) {
         sim_drain(&sim.processes[i]);
         all_done &= sim.processes[i].done;
