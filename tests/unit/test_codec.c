@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packets: each type whole, cut, too long, with wrong counts; and each field that is checked. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lshm/error.h>
+
+#include "ctl/codec.h"
+#include "ctl/geometry.h"
+#include "os/socket.h"
+
+static struct lsi_ctl_packet packet;
+
+struct sample {
+    uint32_t type;
+    size_t bytes;
+    uint32_t fds;
+};
+
+static const struct sample requests[] = {
+    {LSI_CTL_HELLO, sizeof(struct lsi_ctl_hello), 0},
+    {LSI_CTL_BYE, sizeof(struct lsi_ctl_header), 0},
+    {LSI_CTL_MAPPED, sizeof(struct lsi_ctl_mapped), 0},
+    {LSI_CTL_PUBLISHER_OPEN, sizeof(struct lsi_ctl_publisher_open), 0},
+    {LSI_CTL_PUBLISHER_CLOSE, sizeof(struct lsi_ctl_port_close), 0},
+    {LSI_CTL_SUBSCRIBER_OPEN, sizeof(struct lsi_ctl_subscriber_open), 0},
+    {LSI_CTL_SUBSCRIBER_CLOSE, sizeof(struct lsi_ctl_port_close), 0},
+    {LSI_CTL_LINK_LEAVE, sizeof(struct lsi_ctl_link), 0},
+    {LSI_CTL_LINK_RESET, sizeof(struct lsi_ctl_link), 0},
+    {LSI_CTL_RECEIVED, sizeof(struct lsi_ctl_received), 0},
+    {LSI_CTL_CHANNEL, sizeof(struct lsi_ctl_channel), 0},
+    {LSI_CTL_STATUS, sizeof(struct lsi_ctl_header), 0},
+    {LSI_CTL_LIST, sizeof(struct lsi_ctl_list), 0},
+    {LSI_CTL_REGION, sizeof(struct lsi_ctl_region), 0},
+};
+
+#define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
+static const struct sample answers[] = {
+    {REPLY_TO(HELLO), sizeof(struct lsi_ctl_hello_reply), 3},
+    {REPLY_TO(MAPPED), sizeof(struct lsi_ctl_header), 0},
+    {REPLY_TO(PUBLISHER_OPEN), sizeof(struct lsi_ctl_publisher_open_reply), 0},
+    {REPLY_TO(PUBLISHER_CLOSE), sizeof(struct lsi_ctl_header), 0},
+    {REPLY_TO(SUBSCRIBER_OPEN), sizeof(struct lsi_ctl_subscriber_open_reply), 0},
+    {REPLY_TO(SUBSCRIBER_CLOSE), sizeof(struct lsi_ctl_header), 0},
+    {REPLY_TO(LINK_LEAVE), sizeof(struct lsi_ctl_header), 0},
+    {REPLY_TO(STATUS), sizeof(struct lsi_ctl_status_reply), 0},
+    {REPLY_TO(LIST), sizeof(struct lsi_ctl_list_reply), 0},
+    {REPLY_TO(REGION), sizeof(struct lsi_ctl_region_reply), 1},
+    {LSI_CTL_PUBLISHER_MEMORY, sizeof(struct lsi_ctl_publisher_memory), 2},
+    {LSI_CTL_PUSH_BOARD_PART, sizeof(struct lsi_ctl_push_part), 1},
+    {LSI_CTL_PUSH_CONTROL_PART, sizeof(struct lsi_ctl_push_part), 1},
+    {LSI_CTL_PUSH_RING, sizeof(struct lsi_ctl_push_ring), 2},
+    {LSI_CTL_PUSH_PEER, sizeof(struct lsi_ctl_push_part), 1},
+    {LSI_CTL_PUSH_PEER_GONE, sizeof(struct lsi_ctl_push_client), 0},
+    {LSI_CTL_PUSH_CHANNEL, sizeof(struct lsi_ctl_push_channel), 1},
+    {LSI_CTL_PUSH_LOOK, sizeof(struct lsi_ctl_push_client), 0},
+    {LSI_CTL_PUSH_WORKER, sizeof(struct lsi_ctl_push_client), 0},
+};
+
+static void plan(struct lsi_ctl_geometry *geometry)
+{
+    struct lsi_ctl_publisher_open open = {
+        .slot_bytes = 4096, .slot_count = 8, .entry_count = 8, .entry_bytes = 128};
+    const char *field;
+
+    assert_int_equal(lsi_geometry_plan(&open, 4096, geometry, &field), 0);
+}
+
+/* A packet of that type that passes. */
+static void fill(const struct sample *sample)
+{
+    memset(&packet, 0, sizeof(packet));
+    packet.header.type = sample->type;
+    packet.header.bytes = (uint32_t)sample->bytes;
+    packet.header.fds = packet.fd_count = sample->fds;
+    switch (sample->type) {
+    case LSI_CTL_LIST:
+        packet.list.what = LSI_CTL_LIST_CLIENTS;
+        break;
+    case REPLY_TO(HELLO):
+        packet.hello_reply.public_bytes = packet.hello_reply.board_bytes =
+            packet.hello_reply.control_bytes = 4096;
+        break;
+    case REPLY_TO(LIST):
+        packet.list_reply.what = LSI_CTL_LIST_CLIENTS;
+        packet.list_reply.record_bytes = sizeof(struct lsi_ctl_client_record);
+        break;
+    case LSI_CTL_PUBLISHER_MEMORY:
+        plan(&packet.publisher_memory.geometry);
+        break;
+    case LSI_CTL_PUSH_RING:
+        plan(&packet.push_ring.geometry);
+        break;
+    case LSI_CTL_PUSH_BOARD_PART:
+    case LSI_CTL_PUSH_CONTROL_PART:
+    case LSI_CTL_PUSH_PEER:
+        packet.push_part.bytes = 4096;
+        break;
+    default:
+        break;
+    }
+}
+
+typedef int check(const struct lsi_ctl_packet *packet, size_t bytes);
+
+static void check_sizes(const struct sample *sample, check *passes)
+{
+    size_t bytes;
+
+    fill(sample);
+    assert_int_equal(passes(&packet, sample->bytes), 0);
+    for (bytes = 0; bytes < sample->bytes; bytes++) {
+        packet.header.bytes = (uint32_t)bytes;
+        assert_int_equal(passes(&packet, bytes), -LSHM_EPROTO);
+    }
+    packet.header.bytes = (uint32_t)sample->bytes + 1;
+    assert_int_equal(passes(&packet, sample->bytes + 1), -LSHM_EPROTO);
+    packet.header.bytes = (uint32_t)sample->bytes;
+    assert_int_equal(passes(&packet, sample->bytes + 1), -LSHM_EPROTO);
+    packet.header.fds++;
+    assert_int_equal(passes(&packet, sample->bytes), -LSHM_EPROTO);
+    packet.fd_count = LSI_CTL_FDS_MAX;
+    packet.header.fds = LSI_CTL_FDS_MAX;
+    assert_int_equal(passes(&packet, sample->bytes), -LSHM_EPROTO);
+}
+
+static void test_codec__each_request__passes_only_whole(void **state)
+{
+    size_t i;
+
+    (void)state;
+    assert_int_equal(sizeof(requests) / sizeof(requests[0]), LSI_CTL_TYPE_END - 1);
+    for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+        check_sizes(&requests[i], lsi_ctl_check_request);
+}
+
+static void test_codec__each_answer__passes_only_whole(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+        check_sizes(&answers[i], lsi_ctl_check_answer);
+}
+
+static void test_codec__wrong_direction_or_type__refused(void **state)
+{
+    static const uint32_t types[] = {0, LSI_CTL_TYPE_END, LSI_CTL_PUSH, LSI_CTL_PUSH_END,
+                                     UINT32_MAX};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        fill(&requests[i]);
+        assert_int_equal(lsi_ctl_check_answer(&packet, requests[i].bytes), -LSHM_EPROTO);
+    }
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        fill(&answers[i]);
+        assert_int_equal(lsi_ctl_check_request(&packet, answers[i].bytes), -LSHM_EPROTO);
+    }
+    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        fill(&requests[1]);
+        packet.header.type = types[i];
+        assert_int_equal(lsi_ctl_check_request(&packet, sizeof(packet.header)), -LSHM_EPROTO);
+        assert_int_equal(lsi_ctl_check_answer(&packet, sizeof(packet.header)), -LSHM_EPROTO);
+    }
+}
+
+/* One byte of a valid packet set to something that must not pass. */
+struct flaw {
+    const struct sample *sample;
+    size_t offset;
+    size_t bytes;
+    unsigned char value;
+};
+#define FLAW(sample, type, field, value)                                                           \
+    {sample, offsetof(struct type, field), sizeof(((struct type *)0)->field), value}
+
+static void test_codec__bad_fields__refused(void **state)
+{
+    static const struct flaw flaws[] = {
+        FLAW(&requests[0], lsi_ctl_hello, name, 'x'),
+        FLAW(&requests[0], lsi_ctl_hello, flags, 0x80),
+        FLAW(&requests[2], lsi_ctl_mapped, count, 13),
+        FLAW(&requests[2], lsi_ctl_mapped, reserved, 1),
+        FLAW(&requests[2], lsi_ctl_mapped, header.status, 1),
+        FLAW(&requests[3], lsi_ctl_publisher_open, topic, 'x'),
+        FLAW(&requests[5], lsi_ctl_subscriber_open, topic, 'x'),
+        FLAW(&requests[5], lsi_ctl_subscriber_open, flags, 0x80),
+        FLAW(&requests[12], lsi_ctl_list, what, 6),
+        FLAW(&requests[12], lsi_ctl_list, reserved, 1),
+        FLAW(&answers[0], lsi_ctl_hello_reply, board_bytes, 0),
+        FLAW(&answers[0], lsi_ctl_hello_reply, control_bytes, 0),
+        FLAW(&answers[7], lsi_ctl_status_reply, version, 'x'),
+        FLAW(&answers[8], lsi_ctl_list_reply, count, 1),
+        FLAW(&answers[8], lsi_ctl_list_reply, record_bytes, 1),
+        FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.entries_offset, 0xff),
+        FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.segment_count, 0),
+        FLAW(&answers[11], lsi_ctl_push_part, bytes, 0),
+        FLAW(&answers[13], lsi_ctl_push_ring, flags, 2),
+        FLAW(&answers[13], lsi_ctl_push_ring, geometry.slot_bytes, 0xff),
+        FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(flaws) / sizeof(flaws[0]); i++) {
+        const struct flaw *flaw = &flaws[i];
+        int is_request = flaw->sample->type < LSI_CTL_TYPE_END;
+
+        fill(flaw->sample);
+        memset(packet.bytes + flaw->offset, flaw->value, flaw->value == 'x' ? flaw->bytes : 1);
+        if (flaw->value == 0 || flaw->value == 0xff)
+            memset(packet.bytes + flaw->offset, flaw->value, flaw->bytes);
+        assert_int_equal(is_request ? lsi_ctl_check_request(&packet, flaw->sample->bytes)
+                                    : lsi_ctl_check_answer(&packet, flaw->sample->bytes),
+                         -LSHM_EPROTO);
+    }
+}
+
+static void test_codec__foreign_hello__passes_at_any_length(void **state)
+{
+    (void)state;
+    fill(&requests[0]);
+    packet.hello.abi_major = LSHM_ABI_MAJOR + 1;
+    packet.header.bytes = 40;
+    assert_int_equal(lsi_ctl_check_request(&packet, 40), 0);
+    packet.header.bytes = 39;
+    assert_int_equal(lsi_ctl_check_request(&packet, 39), -LSHM_EPROTO);
+    packet.header.bytes = 1000;
+    assert_int_equal(lsi_ctl_check_request(&packet, 1000), 0);
+}
+
+static void test_codec__refusal__passes_with_its_text(void **state)
+{
+    static const struct sample refusal = {REPLY_TO(HELLO), sizeof(struct lsi_ctl_refusal), 0};
+
+    (void)state;
+    fill(&refusal);
+    packet.header.status = -LSHM_EDENIED;
+    assert_int_equal(lsi_ctl_check_answer(&packet, refusal.bytes), 0);
+    memset(packet.refusal.text, 'x', sizeof(packet.refusal.text));
+    assert_int_equal(lsi_ctl_check_answer(&packet, refusal.bytes), -LSHM_EPROTO);
+    fill(&refusal);
+    packet.header.status = 1;
+    assert_int_equal(lsi_ctl_check_answer(&packet, refusal.bytes), -LSHM_EPROTO);
+}
+
+static void test_codec__receive__closes_the_fds_of_what_it_refuses(void **state)
+{
+    static struct lsi_ctl_packet received;
+    struct lsi_ctl_push_client look = {.header.type = LSI_CTL_PUSH_LOOK};
+    int pair[2], fd;
+
+    (void)state;
+    assert_int_equal(lsi_socket_pair(pair), 0);
+    assert_int_equal(lsi_ctl_receive(pair[1], &received), 0);
+    fd = dup(pair[0]);
+    assert_int_equal(lsi_ctl_send(pair[0], &look, sizeof(look), &fd, 1), 0);
+    close(fd);
+    assert_int_equal(lsi_ctl_receive(pair[1], &received), -LSHM_EPROTO);
+    assert_int_equal(received.fd_count, 0);
+    assert_int_equal(lsi_ctl_send(pair[0], &look, sizeof(look), NULL, 0), 0);
+    assert_int_equal(lsi_ctl_receive(pair[1], &received), 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_codec__each_request__passes_only_whole),
+    cmocka_unit_test(test_codec__each_answer__passes_only_whole),
+    cmocka_unit_test(test_codec__wrong_direction_or_type__refused),
+    cmocka_unit_test(test_codec__bad_fields__refused),
+    cmocka_unit_test(test_codec__foreign_hello__passes_at_any_length),
+    cmocka_unit_test(test_codec__refusal__passes_with_its_text),
+    cmocka_unit_test_setup_teardown(test_codec__receive__closes_the_fds_of_what_it_refuses,
+                                    lst_setup, lst_teardown),
+};
+
+static int run(void)
+{
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return lst_main(argc, argv, NULL, 0, run);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ring and segment layouts: planned within limits, and refused when anything sticks out. */
+#include "support.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "ctl/geometry.h"
+#include "ctl/topic.h"
+
+#define PAGE 4096u
+
+static const struct lsi_ctl_publisher_open plain = {
+    .slot_bytes = 1000, .slot_count = 10, .entry_count = 16, .entry_bytes = 128};
+
+static struct lsi_ctl_geometry planned(struct lsi_ctl_publisher_open request)
+{
+    struct lsi_ctl_geometry geometry;
+    const char *field;
+
+    assert_int_equal(lsi_geometry_plan(&request, PAGE, &geometry, &field), 0);
+    assert_true(lsi_geometry_check(&geometry));
+    return geometry;
+}
+
+static void test_geometry__plan__rounds_and_fits(void **state)
+{
+    struct lsi_ctl_publisher_open request = plain;
+    struct lsi_ctl_geometry geometry = planned(plain);
+
+    (void)state;
+    assert_int_equal(geometry.slot_bytes, 1024);
+    assert_int_equal(geometry.segment_bytes[0], 3 * PAGE);
+    assert_int_equal(geometry.entries_offset, PAGE);
+    assert_int_equal(geometry.ring_bytes, 2 * PAGE);
+    request.slot_bytes = 5000;
+    assert_int_equal(planned(request).slot_bytes, 8192);
+    request.slot_bytes = 0;
+    request.slot_count = 0;
+    assert_int_equal(planned(request).segment_count, 0);
+}
+
+static void test_geometry__limits__and_one_past_them(void **state)
+{
+    static const struct {
+        struct lsi_ctl_publisher_open request;
+        int status;
+        const char *field;
+    } cases[] = {
+        {{.entry_count = 4, .entry_bytes = 64}, 0, NULL},
+        {{.entry_count = 65536, .entry_bytes = 1024}, 0, NULL},
+        {{.entry_count = 2, .entry_bytes = 64}, -EINVAL, "ring_entries"},
+        {{.entry_count = 131072, .entry_bytes = 64}, -EINVAL, "ring_entries"},
+        {{.entry_count = 12, .entry_bytes = 64}, -EINVAL, "ring_entries"},
+        {{.entry_count = 4, .entry_bytes = 0}, -EINVAL, "entry_bytes"},
+        {{.entry_count = 4, .entry_bytes = 96}, -EINVAL, "entry_bytes"},
+        {{.entry_count = 4, .entry_bytes = 1088}, -EINVAL, "entry_bytes"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_count = 1}, -EINVAL, "slot_count"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_bytes = 1}, -EINVAL, "slot_count"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_count = 16777217, .slot_bytes = 1},
+         -EINVAL, "slot_count"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_count = 1, .slot_bytes = 0xfffff001u},
+         -EINVAL, "payload_bytes"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_count = 1, .slot_bytes = UINT64_MAX},
+         -EINVAL, "payload_bytes"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_count = 1, .slot_bytes = 0xfffff000u}, 0,
+         NULL},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_count = 16777216, .slot_bytes = 0xfffff000u},
+         -EOVERFLOW, NULL},
+        {{.entry_count = 4, .entry_bytes = 64, .history = 3}, 0, NULL},
+        {{.entry_count = 4, .entry_bytes = 64, .history = 4}, -EINVAL, "history"},
+        {{.entry_count = 4, .entry_bytes = 64, .retain = 5}, -EINVAL, "retain"},
+        {{.entry_count = 4, .entry_bytes = 64, .flags = LSHM_RING_LOSSY_READERS}, -EINVAL,
+         "flags"},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct lsi_ctl_geometry geometry;
+        const char *field;
+
+        assert_int_equal(lsi_geometry_plan(&cases[i].request, PAGE, &geometry, &field),
+                         cases[i].status);
+        if (cases[i].field)
+            assert_string_equal(field, cases[i].field);
+    }
+}
+
+/* What a hostile broker might say; each one alone must be refused. */
+static void test_geometry__check__refuses_what_sticks_out(void **state)
+{
+    const struct lsi_ctl_geometry good = planned(plain);
+    struct lsi_ctl_geometry bad;
+
+    (void)state;
+#define REFUSED(change)                                                                            \
+    do {                                                                                           \
+        bad = good;                                                                                \
+        change;                                                                                    \
+        assert_false(lsi_geometry_check(&bad));                                                    \
+    } while (0)
+    REFUSED(bad.ring_bytes = bad.entries_offset + 16 * 128 - 1);
+    REFUSED(bad.ring_bytes = 0);
+    REFUSED(bad.states_offset = 0);
+    REFUSED(bad.states_offset = UINT64_MAX);
+    REFUSED(bad.states_offset = bad.entries_offset - 9);
+    REFUSED(bad.entries_offset = UINT64_MAX - 63);
+    REFUSED(bad.entries_offset++);
+    REFUSED(bad.entry_count = 0);
+    REFUSED(bad.entry_count = 17);
+    REFUSED(bad.entry_count *= 4);
+    REFUSED(bad.entry_bytes = 65);
+    REFUSED(bad.slot_bytes = 0);
+    REFUSED(bad.slot_bytes += 32);
+    REFUSED(bad.slot_bytes *= 2);
+    REFUSED(bad.slot_bytes = UINT64_MAX & ~(uint64_t)63);
+    REFUSED(bad.slot_count += 3);
+    REFUSED(bad.slot_count = UINT32_MAX);
+    REFUSED(bad.slot_count = 0);
+    REFUSED(bad.slots_per_segment = 0);
+    REFUSED(bad.slots_per_segment = 4);
+    REFUSED(bad.segment_count = 0);
+    REFUSED(bad.segment_count = 2);
+    REFUSED(bad.segment_count = LSI_CTL_SEGMENTS + 1);
+    REFUSED(bad.segment_bytes[0] = 0);
+    REFUSED(bad.segment_bytes[0] = UINT64_MAX);
+    REFUSED(bad.history = 13);
+}
+
+static void test_geometry__cell_lines__whole_lines_of_holds(void **state)
+{
+    (void)state;
+    assert_int_equal(lsi_geometry_cell_lines(0), LSHM_CELL_LINES);
+    assert_int_equal(lsi_geometry_cell_lines(1), LSHM_CELL_LINES + 1);
+    assert_int_equal(lsi_geometry_cell_lines(8), LSHM_CELL_LINES + 1);
+    assert_int_equal(lsi_geometry_cell_lines(9), LSHM_CELL_LINES + 2);
+    assert_int_equal(lsi_geometry_cell_lines(UINT32_MAX), LSHM_CELL_LINES + (1u << 29));
+}
+
+static void test_topic__grammar__accepts_and_refuses(void **state)
+{
+    static const char *const good[] = {"a", "a/b", "A-Z_0.9", "...", "a/b/c/d"};
+    static const char *const bad[] = {"", "/", "/a", "a/", "a//b", "a b", "a\n", "\xc3\xa9", "a*"};
+    char field[LSHM_TOPIC_BYTES];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_int_equal(lsi_topic_check(good[i], LSHM_TOPIC_BYTES), strlen(good[i]));
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(lsi_topic_check(bad[i], LSHM_TOPIC_BYTES), 0);
+    memset(field, 'a', sizeof(field));
+    assert_int_equal(lsi_topic_check(field, sizeof(field)), 0); /* no end in its field */
+    field[LSHM_TOPIC_BYTES - 1] = '\0';
+    assert_int_equal(lsi_topic_check(field, sizeof(field)), LSHM_TOPIC_BYTES - 1);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_geometry__plan__rounds_and_fits),
+    cmocka_unit_test(test_geometry__limits__and_one_past_them),
+    cmocka_unit_test(test_geometry__check__refuses_what_sticks_out),
+    cmocka_unit_test(test_geometry__cell_lines__whole_lines_of_holds),
+    cmocka_unit_test(test_topic__grammar__accepts_and_refuses),
+};
+
+static int run(void)
+{
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return lst_main(argc, argv, NULL, 0, run);
+}
