@@ -62,7 +62,7 @@ void session_cut(struct broker *broker, struct client *client, int status, const
     session_hang_up(broker, client);
 }
 
-/* What it said and nobody reads would, at the close, reset the connection: it could not read why. */
+/* Packets left unread would reset the connection at its close: the client could not read why. */
 static void drain(int fd)
 {
     int i;

@@ -76,7 +76,7 @@ struct lsi_ctl_publisher_open raw_publisher_wish(const char *topic);
 /* Number of the port in *ret_number. */
 int raw_publisher_open(struct raw_client *client, struct lsi_ctl_publisher_open wish,
                        uint64_t *ret_number, struct lshm_ref *ret_record);
-/* The first half: its memory is mapped, MAPPED is not said. The request's id, or what it failed with. */
+/* The first half: its memory is mapped, MAPPED is not said. The request's id, or its refusal. */
 int64_t raw_publisher_begin(struct raw_client *client, struct lsi_ctl_publisher_open wish);
 int raw_say_mapped(struct raw_client *client, uint64_t id);
 int raw_subscriber_open(struct raw_client *client, const char *topic, uint32_t flags,

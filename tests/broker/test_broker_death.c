@@ -260,15 +260,13 @@ static void test_broker__worker_killed_under_load__every_request_is_answered(voi
                                                .window = 8};
         pid_t worker = raw_worker_pid(&inspector);
         uint32_t workers = client.worker_count;
-        volatile int spin;
         int status, i;
 
         snprintf(wish.topic, sizeof(wish.topic), "t/%d", round);
         assert_int_equal(raw_send(&client, &wish, sizeof(wish)), 0);
         seed = seed * 1103515245u + 12345u;
         for (i = 0; i < (int)(seed / 65536u % SPIN_MAX); i++)
-            spin = i;
-        (void)spin;
+            lsi_cpu_relax();
         assert_int_equal(kill(worker, SIGKILL), 0);
         assert_int_equal(raw_wait(&inspector, &inspector.worker_count, (uint32_t)round + 1), 0);
         do { /* as a client does when it hears of a new worker */
