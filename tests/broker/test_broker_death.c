@@ -247,7 +247,7 @@ static void test_broker__worker_killed__unacknowledged_rings_come_again(void **s
 /* Kills at moments that nobody chose, while requests are under way. */
 static void test_broker__worker_killed_under_load__every_request_is_answered(void **state)
 {
-    enum { ROUNDS = 30, SPIN_MAX = 4000 };
+    enum { ROUNDS = 10, SPIN_MAX = 4000 };
     struct raw_client client, inspector;
     unsigned seed = 7;
     int round;
