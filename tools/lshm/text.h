@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text for people: other processes' bytes made safe, figures made short. */
+#ifndef LSHM_TOOL_TEXT_H
+#define LSHM_TOOL_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TEXT_SAFE_BYTES(bytes) (4 * (bytes) + 1)
+#define TEXT_FIGURE_BYTES 32
+
+/* Control characters and bytes beyond ASCII as vis(3) escapes; cut when it does not fit. */
+char *text_safe(char *buffer, size_t buffer_bytes, const char *text);
+/* Any bytes; buffer has TEXT_SAFE_BYTES(bytes). Returns the length. */
+size_t text_safe_bytes(char *buffer, const void *data, size_t bytes);
+bool text_is_utf8(const void *data, size_t bytes);
+
+/* Figures; LSHM_UNKNOWN is "?". */
+char *text_bytes(char buffer[TEXT_FIGURE_BYTES], uint64_t bytes);
+char *text_count(char buffer[TEXT_FIGURE_BYTES], uint64_t count);
+/* 850 ns, 12 us, 3.4 ms, 5 s, 7 min, 3 h, 2 d */
+char *text_duration(char buffer[TEXT_FIGURE_BYTES], uint64_t ns);
+
+#endif
