@@ -68,7 +68,8 @@ bool lsi_publisher_ready(void *port)
     if (lsi_roster_changed(roster))
         return true;
     if (publisher->lacks_slot) {
-        for (uint32_t i = 0; i < roster->active_count; i++) {
+        /* Without limbo no hold keeps a slot, and reclaim does not look at what changed. */
+        for (uint32_t i = 0; i < roster->active_count && p->limbo_count > 0; i++) {
             const struct lsi_reader *reader = &roster->readers[roster->active[i]];
 
             /* RLX: a look; reclaim does it properly. */
