@@ -23,7 +23,9 @@
  *   intact S                               checks the kept ones again; answers how many
  *   none S ms=                             nothing is there and nothing comes
  *   pstat P FIELD    sstat S FIELD         a statistic
- *   ping P S COUNT   pong P S COUNT        one message to and one fro; how many waits were slow
+ *   ping P S COUNT   pong S P COUNT        one message to and one fro
+ *   poll                                   from now on it waits by the context's descriptor
+ *   slow                                   how many waits took more than half a second
  *   sleep S ms=                            waits for nothing; answers the CPU time it took, in us
  *   cpu                                    CPU time of this process so far, in us
  *   limit fds|bytes N     uid N            setrlimit, setuid

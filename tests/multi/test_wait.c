@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sleeping and waking across processes. A wake-up that gets lost costs its sleeper the time until
+ * it looks for itself, a second; so the agents count the waits of more than half a second.
+ *
+ * covers: S1 W1 W2 S3 W3 L3
+ */
+#include <string.h>
+
+#include "agent.h"
+
+#define ROUNDS 5000
+#define SLOW_MAX (ROUNDS / 1000) /* a busy machine may stop anybody for a while */
+#define IDLE_CPU_US 100000       /* for a wait of a second and more */
+
+static void test_exchange__sleeping_at_each_message__loses_no_wake_up(void **state)
+{
+    struct agent a[6];
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        agent_start(&a[i]);
+        (void)agent_do(&a[i], "sub test/%s%d", i % 2 ? "to" : "fro", i / 2);
+    }
+    for (int i = 0; i < 6; i++)
+        (void)agent_do(&a[i], "pub test/%s%d", i % 2 ? "fro" : "to", i / 2);
+    for (int i = 0; i < 6; i++)
+        agent_tell(&a[i], "%s 0 0 %d", i % 2 ? "pong" : "ping", ROUNDS);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(agent_hear(&a[i]), ROUNDS);
+    for (int i = 0; i < 6; i++) {
+        assert_true(agent_do(&a[i], "slow") <= SLOW_MAX);
+        agent_end(&a[i]);
+    }
+}
+
+static void test_exchange__polling_the_descriptor__loses_no_wake_up(void **state)
+{
+    struct agent a, b;
+
+    (void)state;
+    agent_start(&a);
+    agent_start(&b);
+    (void)agent_do(&a, "sub test/fro");
+    (void)agent_do(&b, "sub test/to");
+    (void)agent_do(&a, "pub test/to");
+    (void)agent_do(&b, "pub test/fro");
+    (void)agent_do(&a, "poll");
+    (void)agent_do(&b, "poll");
+    agent_tell(&b, "pong 0 0 %d", ROUNDS);
+    assert_int_equal(agent_do(&a, "ping 0 0 %d", ROUNDS), ROUNDS);
+    assert_int_equal(agent_hear(&b), ROUNDS);
+    assert_true(agent_do(&a, "slow") <= SLOW_MAX);
+    assert_true(agent_do(&b, "slow") <= SLOW_MAX);
+    agent_end(&a);
+    agent_end(&b);
+}
+
+/* A publisher that runs out of `what` and a reader that gives it back one by one. */
+static void starve(const char *what, const char *send, int count, int is_polling)
+{
+    struct agent from, to;
+
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&to, "sub test/starve window=2 holds=1");
+    (void)agent_do(&from, "pub test/starve payload=3000 %s wait_ms=%d", what, is_polling ? 0 : -1);
+    if (is_polling)
+        (void)agent_do(&from, "poll");
+    agent_tell(&to, "take 0 %d shuffle=1", count);
+    assert_int_equal(agent_do(&from, "send 0 %d %s", count, send), count);
+    assert_int_equal(agent_hear(&to), count);
+    assert_true(agent_do(&from, "slow") <= SLOW_MAX);
+    assert_true(agent_do(&to, "slow") <= SLOW_MAX);
+    agent_end(&to);
+    agent_end(&from);
+}
+
+static void test_publisher__without_an_entry__is_woken_by_a_release(void **state)
+{
+    (void)state;
+    starve("ring=4 slots=4", "max=8", 20000, 0);
+}
+
+static void test_publisher__without_a_slot__is_woken_by_a_release(void **state)
+{
+    (void)state;
+    starve("ring=64 slots=2", "min=1000 max=3000", 20000, 0);
+}
+
+static void test_publisher__polling_for_room__is_woken_by_a_release(void **state)
+{
+    (void)state;
+    starve("ring=4 slots=4", "max=8", 20000, 1);
+    starve("ring=64 slots=2", "min=1000 max=3000", 20000, 1);
+}
+
+/* All slots are held; each drop of a hold lets one message out. */
+static void test_publisher__without_a_slot__is_woken_by_a_dropped_hold(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&to, "sub test/hold window=1 holds=4");
+    (void)agent_do(&from, "pub test/hold payload=3000 ring=64 slots=5 wait_ms=-1");
+    assert_int_equal(agent_do(&from, "send 0 5 min=1000 max=3000"), 5);
+    assert_int_equal(agent_do(&to, "grab 0 5"), 5);
+    for (int i = 0; i < 200; i++) {
+        agent_tell(&from, "send 0 1 min=1000 max=3000");
+        assert_int_equal(agent_do(&to, "drop 0 1"), 1);
+        assert_int_equal(agent_hear(&from), 1);
+        assert_int_equal(agent_do(&to, "grab 0 1"), 1);
+    }
+    assert_int_equal(agent_do(&to, "intact 0"), 5);
+    assert_true(agent_do(&from, "slow") <= 2);
+    agent_end(&to);
+    agent_end(&from);
+}
+
+static void test_subscriber__with_nothing_to_take__sleeps(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&to, "sub test/idle");
+    (void)agent_do(&from, "pub test/idle");
+    assert_int_equal(agent_do(&from, "send 0 3"), 3);
+    assert_int_equal(agent_do(&to, "take 0 3"), 3);
+    agent_tell(&to, "sleep 0 ms=1500");
+    agent_kill(&from); /* its death is no message, and no reason to spin */
+    assert_true(agent_hear(&to) < IDLE_CPU_US);
+    assert_true(agent_do(&to, "sleep 0 ms=500") < IDLE_CPU_US);
+    agent_end(&to);
+}
+
+/* One reader is stopped; what another one does to its holds must not keep the publisher awake. */
+static void test_publisher__waiting_for_a_stopped_reader__sleeps(void **state)
+{
+    struct agent from, to, stopped;
+    long long before;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    agent_start(&stopped);
+    (void)agent_do(&to, "sub test/stop window=2 holds=4");
+    (void)agent_do(&stopped, "sub test/stop window=2 holds=4");
+    (void)agent_do(&from, "pub test/stop payload=3000 ring=64 slots=6 wait_ms=-1");
+    before = agent_do(&from, "cpu");
+    agent_tell(&from, "send 0 12 min=1000 max=3000");
+    assert_int_equal(agent_do(&to, "grab 0 6"), 6); /* 4 of them are holds */
+    assert_int_equal(agent_do(&to, "drop 0 3"), 3);
+    agent_is_busy(&from, 1000);
+    assert_int_equal(agent_do(&stopped, "take 0 3"), 3);
+    agent_is_busy(&from, 20);
+    assert_int_equal(agent_do(&to, "drop 0 3"), 3);
+    agent_tell(&stopped, "take 0 9");
+    assert_int_equal(agent_do(&to, "take 0 6"), 6);
+    assert_int_equal(agent_hear(&stopped), 9);
+    assert_int_equal(agent_hear(&from), 12);
+    assert_true(agent_do(&from, "cpu") - before < IDLE_CPU_US);
+    agent_end(&from);
+    agent_end(&to);
+    agent_end(&stopped);
+}
+
+static int run(void)
+{
+    static const struct CMUnitTest tests[] = {
+        AGENT_TEST(test_exchange__sleeping_at_each_message__loses_no_wake_up),
+        AGENT_TEST(test_exchange__polling_the_descriptor__loses_no_wake_up),
+        AGENT_TEST(test_publisher__without_an_entry__is_woken_by_a_release),
+        AGENT_TEST(test_publisher__without_a_slot__is_woken_by_a_release),
+        AGENT_TEST(test_publisher__polling_for_room__is_woken_by_a_release),
+        AGENT_TEST(test_publisher__without_a_slot__is_woken_by_a_dropped_hold),
+        AGENT_TEST(test_subscriber__with_nothing_to_take__sleeps),
+        AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return lst_main(argc, argv, agent_roles, agent_role_count, run);
+}
