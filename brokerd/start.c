@@ -184,24 +184,20 @@ static void raise_fd_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int take_over_signals(void)
+/* Before there is a file that a signal could leave behind; what comes meanwhile stays pending. */
+static void block_signals(sigset_t *ret_signals)
 {
-    sigset_t signals;
-    int fd;
-
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    sigemptyset(ret_signals);
+    sigaddset(ret_signals, SIGTERM);
+    sigaddset(ret_signals, SIGINT);
+    sigaddset(ret_signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, ret_signals, NULL);
 }
 
 /* What only the process that stays may make. */
-static int finish(struct keeper *keeper)
+static int finish(struct keeper *keeper, const sigset_t *signals)
 {
     struct registry *registry = keeper->registry;
     int pair[2], status;
@@ -209,9 +205,9 @@ static int finish(struct keeper *keeper)
     registry->keeper_pid = (uint64_t)getpid();
     if (ftruncate(registry->lock_fd, 0) == 0)
         dprintf(registry->lock_fd, "%d\n", (int)getpid());
-    keeper->signal_fd = take_over_signals();
+    keeper->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (keeper->signal_fd < 0)
-        return keeper->signal_fd;
+        return -errno;
     status = lsi_process_open(getpid(), &registry->keeper_fd);
     if (status < 0)
         return status;
@@ -228,10 +224,12 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     char lock_path[LSI_SOCKET_PATH_BYTES + 8];
     struct timespec now;
     struct registry *registry;
+    sigset_t signals;
     int lock_fd, status;
 
     choose_path(options, path, directory);
     check_directory(directory);
+    block_signals(&signals);
     snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
     while (!try_lock(lock_path, path, &lock_fd))
         continue;
@@ -254,7 +252,7 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
             log_die(EX_OSERR, "can't leave the foreground: %s; use --foreground", strerror(errno));
         log_leave_foreground();
     }
-    status = finish(ret_keeper);
+    status = finish(ret_keeper, &signals);
     if (status < 0) {
         keeper_remove_files(registry);
         log_die(EX_OSERR, "can't start: %s; brokerd needs Linux 5.3 or later and /proc",
