@@ -109,193 +109,193 @@ byte newrow[JOINERS];
 inline sync_roster()
 {
 #ifdef MUT_G6
-	d_step { newrow[0] = LD(P, ROW(0)); newrow[JOINERS - 1] = LD(P, ROW(JOINERS - 1)) };
-	v = LD(P, RVER);
-	if
-	:: v != seen_rver ->
-		atomic {
-			row[0] = newrow[0]; row[JOINERS - 1] = newrow[JOINERS - 1];
-			seen_rver = v; v = 0
-		}
-	:: else -> v = 0
-	fi;
+    d_step { newrow[0] = LD(P, ROW(0)); newrow[JOINERS - 1] = LD(P, ROW(JOINERS - 1)) };
+    v = LD(P, RVER);
+    if
+    :: v != seen_rver ->
+        atomic {
+            row[0] = newrow[0]; row[JOINERS - 1] = newrow[JOINERS - 1];
+            seen_rver = v; v = 0
+        }
+    :: else -> v = 0
+    fi;
 #else
-	v = LD(P, RVER);                                        /* covers: G6 */
-	if
-	:: v != seen_rver ->
-		j = 0;
-		do
-		:: j < JOINERS -> load_row(j); j++
-		:: else -> break
-		od;
-		atomic { seen_rver = v; v = 0 }
-	:: else -> v = 0
-	fi;
+    v = LD(P, RVER);                                        /* covers: G6 */
+    if
+    :: v != seen_rver ->
+        j = 0;
+        do
+        :: j < JOINERS -> load_row(j); j++
+        :: else -> break
+        od;
+        atomic { seen_rver = v; v = 0 }
+    :: else -> v = 0
+    fi;
 #endif
-	j = 0
+    j = 0
 }
 
 inline load_row(j)
 {
 #ifdef MUT_G5
-	record[j] = LD(P, RECORD(j));
-	row[j] = LD(P, ROW(j));
+    record[j] = LD(P, RECORD(j));
+    row[j] = LD(P, ROW(j));
 #else
-	row[j] = LD(P, ROW(j));                                 /* covers: G5 */
-	record[j] = LD(P, RECORD(j));
+    row[j] = LD(P, ROW(j));                                 /* covers: G5 */
+    record[j] = LD(P, RECORD(j));
 #endif
-	CHECK(row_record, row[j] == GONE || record[j] == j + 1)
+    CHECK(row_record, row[j] == GONE || record[j] == j + 1)
 }
 
 /* The smallest cursor of a live row, at most w, into w. */
 inline lowest(w)
 {
-	j = 0;
-	do
-	:: j < JOINERS && row[j] == LIVE ->
-		d_step {
-			g = LD(P, CUR(j));                      /* covers: G1 */
-			if
+    j = 0;
+    do
+    :: j < JOINERS && row[j] == LIVE ->
+        d_step {
+            g = LD(P, CUR(j));                      /* covers: G1 */
+            if
 #ifdef MUT_UNMAPPED
-			:: !mapped[j] -> g = w
+            :: !mapped[j] -> g = w
 #else
-			:: !mapped[j] -> g = committed
+            :: !mapped[j] -> g = committed
 #endif
 #ifdef UNSET_PASSES
-			:: mapped[j] && g == 0 -> g = w
+            :: mapped[j] && g == 0 -> g = w
 #else
-			:: mapped[j] && g == 0 -> g = committed
+            :: mapped[j] && g == 0 -> g = committed
 #endif
-			:: else -> g = g - 1
-			fi;
+            :: else -> g = g - 1
+            fi;
 #ifndef MUT_CLAMP
-			if :: g < committed -> g = committed :: else fi;
+            if :: g < committed -> g = committed :: else fi;
 #endif
-			if :: g < w -> w = g :: else fi;
-			g = 0;
-			j++
-		}
-	:: j < JOINERS && row[j] == GONE -> j++
-	:: else -> j = 0; break
-	od
+            if :: g < w -> w = g :: else fi;
+            g = 0;
+            j++
+        }
+    :: j < JOINERS && row[j] == GONE -> j++
+    :: else -> j = 0; break
+    od
 }
 
 proctype Publisher()
 {
-	byte v, j, want, got;
+    byte v, j, want, got;
 
-	sync_roster();                          /* open */
-	d_step {
-		for (g : 0 .. JOINERS - 1) { early[g] = (row[g] == LIVE) }
-		g = 0
-	};
-	do
-	:: tail < TOTAL && tail - committed < RING ->
-		store_release(P, MSG(tail), tail + 1);  /* covers: P1 */
-		tail++;
-		store(P, TAIL, tail)
-	:: tail > committed + HISTORY ->
-		/* (a) */
-		if
-		:: want = tail - HISTORY
-		:: tail > committed + HISTORY + 1 -> want = committed + 1
-		fi;
-		lowest(want);
-		if
+    sync_roster();                          /* open */
+    d_step {
+        for (g : 0 .. JOINERS - 1) { early[g] = (row[g] == LIVE) }
+        g = 0
+    };
+    do
+    :: tail < TOTAL && tail - committed < RING ->
+        store_release(P, MSG(tail), tail + 1);  /* covers: P1 */
+        tail++;
+        store(P, TAIL, tail)
+    :: tail > committed + HISTORY ->
+        /* (a) */
+        if
+        :: want = tail - HISTORY
+        :: tail > committed + HISTORY + 1 -> want = committed + 1
+        fi;
+        lowest(want);
+        if
 #ifdef MUT_CLAMP
-		:: want == committed -> want = 0
-		:: else ->
+        :: want == committed -> want = 0
+        :: else ->
 #else
-		:: want <= committed -> want = 0
-		:: else ->
+        :: want <= committed -> want = 0
+        :: else ->
 #endif
-			store(P, HORIZON, want);        /* (b) */
+            store(P, HORIZON, want);        /* (b) */
 #ifndef MUT_G2
-			fence(P);                       /* (c) covers: G2 */
+            fence(P);                       /* (c) covers: G2 */
 #endif
 #ifndef MUT_NO_RESYNC
-			sync_roster();                  /* (d) */
+            sync_roster();                  /* (d) */
 #endif
-			got = want;
+            got = want;
 #ifndef MUT_PULLBACK
-			lowest(got);                    /* (e) */
+            lowest(got);                    /* (e) */
 #endif
-			atomic {
-				j = committed;
-				committed = got;
-				CHECK(I2_ring, tail - committed <= RING);
-				for (g : 0 .. JOINERS - 1) {
-					CHECK(I1_committed, !joined[g] || dead[J(g)] ||
-						committed <= cursor[g])
-				}
-				g = 0
-			};
-			if
-			:: got < want -> store(P, HORIZON, got)
-			:: else
-			fi;
-			do                              /* (f) */
-			:: j < got -> store(P, MSG(j), JUNK); j++
-			:: else -> break
-			od;
-			atomic { want = 0; got = 0; j = 0 }
-		fi
-	:: tail == TOTAL -> break
-	od
+            atomic {
+                j = committed;
+                committed = got;
+                CHECK(I2_ring, tail - committed <= RING);
+                for (g : 0 .. JOINERS - 1) {
+                    CHECK(I1_committed, !joined[g] || dead[J(g)] ||
+                        committed <= cursor[g])
+                }
+                g = 0
+            };
+            if
+            :: got < want -> store(P, HORIZON, got)
+            :: else
+            fi;
+            do                              /* (f) */
+            :: j < got -> store(P, MSG(j), JUNK); j++
+            :: else -> break
+            od;
+            atomic { want = 0; got = 0; j = 0 }
+        fi
+    :: tail == TOTAL -> break
+    od
 }
 
 /* ------------------------------------------------------------------- joiner */
 
 proctype Joiner(byte j)
 {
-	byte start, pos;
+    byte start, pos;
 
-	{
-		reply[j];
-		/* The start: at the tail, with history, or everything. */
-		start = LD(J(j), TAIL);
-		if
-		:: true
-		:: start >= HISTORY && HISTORY > 0 -> start = start - HISTORY
-		:: start > 0 -> start = 0
-		fi;
+    {
+        reply[j];
+        /* The start: at the tail, with history, or everything. */
+        start = LD(J(j), TAIL);
+        if
+        :: true
+        :: start >= HISTORY && HISTORY > 0 -> start = start - HISTORY
+        :: start > 0 -> start = 0
+        fi;
 #ifdef MUT_LOOK_FIRST
-		pos = LD(J(j), HORIZON);
-		store_release(J(j), CUR(j), start + 1);
-		fence(J(j));
+        pos = LD(J(j), HORIZON);
+        store_release(J(j), CUR(j), start + 1);
+        fence(J(j));
 #else
-		store_release(J(j), CUR(j), start + 1); /* covers: R1 */
+        store_release(J(j), CUR(j), start + 1); /* covers: R1 */
 #ifndef MUT_J1
-		fence(J(j));                            /* covers: J1 */
+        fence(J(j));                            /* covers: J1 */
 #endif
-		pos = LD(J(j), HORIZON);
+        pos = LD(J(j), HORIZON);
 #endif
-		if
-		:: pos > start -> store_release(J(j), CUR(j), pos + 1)
-		:: else -> pos = start
-		fi;
-		atomic {
-			joined[j] = 1;
-			cursor[j] = pos;
-			CHECK(I1_committed, committed <= pos);
-			CHECK(I7_from_now, pos <= tail);
+        if
+        :: pos > start -> store_release(J(j), CUR(j), pos + 1)
+        :: else -> pos = start
+        fi;
+        atomic {
+            joined[j] = 1;
+            cursor[j] = pos;
+            CHECK(I1_committed, committed <= pos);
+            CHECK(I7_from_now, pos <= tail);
 #ifndef NO_I7
-			CHECK(I7_nothing_lost, !early[j] || start > 0 || pos == 0);
+            CHECK(I7_nothing_lost, !early[j] || start > 0 || pos == 0);
 #endif
-			start = 0
-		};
-		do
-		:: pos < TOTAL && LD(J(j), MSG(pos)) != 0 ->
-			d_step {
-				CHECK(I4_window, LD(J(j), MSG(pos)) == pos + 1);
-				pos++;
-				cursor[j] = pos
-			};
-			store_release(J(j), CUR(j), pos + 1)    /* covers: R1 */
-		:: true -> break
-		od
-	} unless { dead[J(j)] };
-	atomic { finished[J(j)] = 1; start = 0; pos = 0 }
+            start = 0
+        };
+        do
+        :: pos < TOTAL && LD(J(j), MSG(pos)) != 0 ->
+            d_step {
+                CHECK(I4_window, LD(J(j), MSG(pos)) == pos + 1);
+                pos++;
+                cursor[j] = pos
+            };
+            store_release(J(j), CUR(j), pos + 1)    /* covers: R1 */
+        :: true -> break
+        od
+    } unless { dead[J(j)] };
+    atomic { finished[J(j)] = 1; start = 0; pos = 0 }
 }
 
 /* -------------------------------------------------------- broker and kernel */
@@ -306,47 +306,47 @@ proctype Joiner(byte j)
 inline admit(j)
 {
 #ifdef MUT_REPLY_FIRST
-	reply[j] = 1;
+    reply[j] = 1;
 #endif
-	store(B, RECORD(j), j + 1);
+    store(B, RECORD(j), j + 1);
 #ifdef MUT_B1
-	store(B, ROW(j), LIVE);
+    store(B, ROW(j), LIVE);
 #else
-	store_release(B, ROW(j), LIVE);                 /* covers: B1 */
+    store_release(B, ROW(j), LIVE);                 /* covers: B1 */
 #endif
 #ifdef MUT_B2
-	store(B, RVER, LD(B, RVER) + 1);
+    store(B, RVER, LD(B, RVER) + 1);
 #else
-	store_release(B, RVER, LD(B, RVER) + 1);        /* covers: B2 */
+    store_release(B, RVER, LD(B, RVER) + 1);        /* covers: B2 */
 #endif
-	EMPTY(B);                       /* a system call sends the answer */
-	reply[j] = 1;
-	atomic { mapped[j] = 1; told[j] = 1 }
+    EMPTY(B);                       /* a system call sends the answer */
+    reply[j] = 1;
+    atomic { mapped[j] = 1; told[j] = 1 }
 }
 
 inline bury(j)
 {
-	store_release(B, ROW(j), GONE);
-	store_release(B, RVER, LD(B, RVER) + 1);
-	atomic { told[j] = 2 }
+    store_release(B, ROW(j), GONE);
+    store_release(B, RVER, LD(B, RVER) + 1);
+    atomic { told[j] = 2 }
 }
 
 byte told[JOINERS];     /* the broker's registry, kept by its keeper */
 
 proctype Broker()
 {
-	{
+    {
 end:
-		do
-		ADMIT(0)
-		BURY(0)
+        do
+        ADMIT(0)
+        BURY(0)
 #if JOINERS > 1
-		ADMIT(1)
-		BURY(1)
+        ADMIT(1)
+        BURY(1)
 #endif
-		od
-	} unless { dead[B] };
-	atomic { EMPTY(B) -> dead[B] = 0; restarted = 1; run Broker() }
+        od
+    } unless { dead[B] };
+    atomic { EMPTY(B) -> dead[B] = 0; restarted = 1; run Broker() }
 }
 
 #define KILL(p) :: !dead[p] && !finished[p] -> dead[p] = 1
@@ -354,34 +354,34 @@ end:
 proctype Kernel()
 {
 end:
-	do
-	drain(P)
-	drain(B)
-	drain(J(0))
+    do
+    drain(P)
+    drain(B)
+    drain(J(0))
 #if KILLS > 0
-	KILL(J(0))
+    KILL(J(0))
 #endif
 #if JOINERS > 1
-	drain(J(1))
+    drain(J(1))
 #if KILLS > 1
-	KILL(J(1))
+    KILL(J(1))
 #endif
 #endif
 #ifdef BROKER_DIES /* its worker does, and a successor takes over */
-	:: !restarted && !dead[B] -> dead[B] = 1
+    :: !restarted && !dead[B] -> dead[B] = 1
 #endif
-	od
+    od
 }
 
 init
 {
-	atomic {
-		run Publisher();
-		run Joiner(0);
+    atomic {
+        run Publisher();
+        run Joiner(0);
 #if JOINERS > 1
-		run Joiner(1);
+        run Joiner(1);
 #endif
-		run Broker();
-		run Kernel()
-	}
+        run Broker();
+        run Kernel()
+    }
 }

@@ -59,79 +59,79 @@ bit finished[NPROC];
 
 proctype Publisher()
 {
-	byte seq;
+    byte seq;
 
-	{
-		do
-		:: seq < MSGS ->
+    {
+        do
+        :: seq < MSGS ->
 #if defined(MUT_MARK_ZERO)
-			store(P, CW(seq), 0);
+            store(P, CW(seq), 0);
 #elif !defined(MUT_NO_MARK)
-			store(P, CW(seq), seq);
+            store(P, CW(seq), seq);
 #endif
-			if
-			:: store_after_fence(D0(seq), seq + 1);
-				store_after_fence(D1(seq), seq + 1)
-			:: store_after_fence(D1(seq), seq + 1);
-				store_after_fence(D0(seq), seq + 1)
-			fi;
+            if
+            :: store_after_fence(D0(seq), seq + 1);
+                store_after_fence(D1(seq), seq + 1)
+            :: store_after_fence(D1(seq), seq + 1);
+                store_after_fence(D0(seq), seq + 1)
+            fi;
 #ifdef MUT_P1
-			store(P, CW(seq), seq + 1);
+            store(P, CW(seq), seq + 1);
 #else
-			store_release(P, CW(seq), seq + 1);     /* covers: P1 */
+            store_release(P, CW(seq), seq + 1);     /* covers: P1 */
 #endif
-			atomic { seq++; committed = seq }
-		:: seq == MSGS -> break
-		od
-	} unless { dead[P] };
-	finished[P] = 1
+            atomic { seq++; committed = seq }
+        :: seq == MSGS -> break
+        od
+    } unless { dead[P] };
+    finished[P] = 1
 }
 
 proctype Reader()
 {
-	byte c, d0, d1;
+    byte c, d0, d1;
 end:
-	do
-	/* An older commit word means that nothing is there yet. */
+    do
+    /* An older commit word means that nothing is there yet. */
 #ifdef MUT_C1
-	:: pos < MSGS ->
-		d0 = LD(R, D0(pos));
-endwait:	d_step { LD(R, CW(pos)) > pos -> c = LD(R, CW(pos)) };
+    :: pos < MSGS ->
+        d0 = LD(R, D0(pos));
+endwait:    d_step { LD(R, CW(pos)) > pos -> c = LD(R, CW(pos)) };
 #else
-	:: d_step {                                     /* covers: C1 */
-		pos < MSGS && LD(R, CW(pos)) > pos -> c = LD(R, CW(pos)) };
-		d0 = LD(R, D0(pos));
+    :: d_step {                                     /* covers: C1 */
+        pos < MSGS && LD(R, CW(pos)) > pos -> c = LD(R, CW(pos)) };
+        d0 = LD(R, D0(pos));
 #endif
-		d1 = LD(R, D1(pos));
+        d1 = LD(R, D1(pos));
 #ifdef MUT_C2
-		skip;                   /* as if the second load had come first */
+        skip;                   /* as if the second load had come first */
 #else
-		if
-		:: LD(R, CW(pos)) != c -> c = 0         /* covers: C2 */
-		:: else
-		fi;
+        if
+        :: LD(R, CW(pos)) != c -> c = 0         /* covers: C2 */
+        :: else
+        fi;
 #endif
-		atomic {
-			CHECK(I8_descriptor, c != pos + 1 || (d0 == c && d1 == c));
-			pos++;                          /* taken, or lost and counted */
-			c = 0; d0 = 0; d1 = 0
-		}
-	od
+        atomic {
+            CHECK(I8_descriptor, c != pos + 1 || (d0 == c && d1 == c));
+            pos++;                          /* taken, or lost and counted */
+            c = 0; d0 = 0; d1 = 0
+        }
+    od
 }
 
 proctype Kernel()
 {
 end:
-	do
-	drain(P)
-	:: !dead[P] && !finished[P] -> dead[P] = 1
-	:: timeout ->
-		CHECK(I7_accounted, pos >= committed);
-		break
-	od
+    do
+    drain(P)
+    :: !dead[P] && !finished[P] -> dead[P] = 1
+    :: timeout ->
+        CHECK(I7_accounted, pos >= committed);
+        break
+    od
 }
 
 init
 {
-	atomic { run Publisher(); run Reader(); run Kernel() }
+    atomic { run Publisher(); run Reader(); run Kernel() }
 }

@@ -86,112 +86,112 @@ byte held[READERS];
 inline look()
 {
 #ifndef MUT_NO_BOARD
-	v = LD(P, RVER);                                        /* covers: G6 */
-	if
-	:: v != seen_rver ->
-		d_step {
-			for (g : 0 .. READERS - 1) { row[g] = LD(P, ROW(g)) } /* covers: G5 */
-			seen_rver = v; v = 0
-		}
-	:: else -> v = 0
-	fi;
+    v = LD(P, RVER);                                        /* covers: G6 */
+    if
+    :: v != seen_rver ->
+        d_step {
+            for (g : 0 .. READERS - 1) { row[g] = LD(P, ROW(g)) } /* covers: G5 */
+            seen_rver = v; v = 0
+        }
+    :: else -> v = 0
+    fi;
 #endif
-	look_at(0);
+    look_at(0);
 #if READERS > 1
-	look_at(1);
+    look_at(1);
 #endif
 }
 
 inline look_at(r)
 {
-	if
-	:: row[r] == LIVE ->
-		cursor[r] = LD(P, CUR(r));                      /* covers: G1 */
+    if
+    :: row[r] == LIVE ->
+        cursor[r] = LD(P, CUR(r));                      /* covers: G1 */
 #ifdef MUT_G3
-		v = LD(P, HOLD(r));
-		atomic {
-			if
-			:: LD(P, HVER(r)) != seen_hver[r] -> held[r] = v
-			:: else
-			fi;
-			seen_hver[r] = LD(P, HVER(r));
-			v = 0
-		}
+        v = LD(P, HOLD(r));
+        atomic {
+            if
+            :: LD(P, HVER(r)) != seen_hver[r] -> held[r] = v
+            :: else
+            fi;
+            seen_hver[r] = LD(P, HVER(r));
+            v = 0
+        }
 #else
-		v = LD(P, HVER(r));                             /* covers: G3 */
-		if
-		:: v != seen_hver[r] ->
-			d_step { held[r] = LD(P, HOLD(r)); seen_hver[r] = v; v = 0 } /* covers: G4 */
-		:: else -> v = 0
-		fi
+        v = LD(P, HVER(r));                             /* covers: G3 */
+        if
+        :: v != seen_hver[r] ->
+            d_step { held[r] = LD(P, HOLD(r)); seen_hver[r] = v; v = 0 } /* covers: G4 */
+        :: else -> v = 0
+        fi
 #endif
-	:: else
-	fi
+    :: else
+    fi
 }
 
 inline drain_channels()
 {
-	d_step {
-		for (g : 0 .. READERS - 1) { channel[g] = 0 }
-		bell = 0;
-		g = 0
-	}
+    d_step {
+        for (g : 0 .. READERS - 1) { channel[g] = 0 }
+        bell = 0;
+        g = 0
+    }
 }
 
 proctype Publisher()
 {
-	byte v, need;
+    byte v, need;
 
-	need = 1;
-	do
-	:: need <= 2 ->
-		look();
-		if
-		:: ENOUGH -> goto next
-		:: else
-		fi;
+    need = 1;
+    do
+    :: need <= 2 ->
+        look();
+        if
+        :: ENOUGH -> goto next
+        :: else
+        fi;
 #ifndef MUT_DRAIN_LATE
-		drain_channels();
+        drain_channels();
 #endif
 #ifdef MUT_NO_ANY
-		store(P, WAIT, need);
+        store(P, WAIT, need);
 #else
-		store(P, WAIT, (need == 1 -> 1 : ANY));
+        store(P, WAIT, (need == 1 -> 1 : ANY));
 #endif
 #ifndef MUT_S2
-		fence(P);                                       /* covers: S2 */
+        fence(P);                                       /* covers: S2 */
 #endif
 #ifndef MUT_NO_LOOK
-		look();
+        look();
 #endif
 #ifdef MUT_DRAIN_LATE
-		drain_channels();
+        drain_channels();
 #endif
-		if
-		:: ENOUGH
-		:: else ->
-			blocked = 1;
-			BELLS;
-			blocked = 0
-		fi;
-		store(P, WAIT, 0);
-		look();
-		if
-		:: ENOUGH -> goto next
-		:: else -> goto again
-		fi;
-next:		atomic {
-			for (g : 0 .. READERS - 1) {
-				CHECK(I4_room, dead[R(g)] || (LD(R(g), CUR(g)) >= need &&
-					(need < 2 || LD(R(g), HOLD(g)) != need)))
-			}
-			g = 0;
-			need++
-		};
-again:		skip
-	:: need > 2 -> break
-	od;
-	finished[P] = 1
+        if
+        :: ENOUGH
+        :: else ->
+            blocked = 1;
+            BELLS;
+            blocked = 0
+        fi;
+        store(P, WAIT, 0);
+        look();
+        if
+        :: ENOUGH -> goto next
+        :: else -> goto again
+        fi;
+next:       atomic {
+            for (g : 0 .. READERS - 1) {
+                CHECK(I4_room, dead[R(g)] || (LD(R(g), CUR(g)) >= need &&
+                    (need < 2 || LD(R(g), HOLD(g)) != need)))
+            }
+            g = 0;
+            need++
+        };
+again:      skip
+    :: need > 2 -> break
+    od;
+    finished[P] = 1
 }
 
 /* ------------------------------------------------------------------- reader */
@@ -199,56 +199,56 @@ again:		skip
 /* The end of a call that gave something back. */
 inline look_at_waiting_word(r, drop)
 {
-	w = LD(R(r), WAIT);
-	if
-	:: w == ANY -> channel[r] = 1
-	:: w != ANY && w != 0 && !drop && cur >= w -> channel[r] = 1
-	:: else
-	fi;
-	w = 0
+    w = LD(R(r), WAIT);
+    if
+    :: w == ANY -> channel[r] = 1
+    :: w != ANY && w != 0 && !drop && cur >= w -> channel[r] = 1
+    :: else
+    fi;
+    w = 0
 }
 
 inline after_cursor(r)
 {
 #ifndef MUT_W2
-	fence(R(r));                                            /* covers: W2 */
+    fence(R(r));                                            /* covers: W2 */
 #endif
-	look_at_waiting_word(r, false)
+    look_at_waiting_word(r, false)
 }
 
 proctype Reader(byte r)
 {
-	byte cur, w;
+    byte cur, w;
 
-	{
-		cur = 1;
-		store_release(R(r), CUR(r), 1);                 /* covers: R1 */
-		after_cursor(r);
-		cur = 2;
-		if
-		:: store_release(R(r), CUR(r), 2);
-			after_cursor(r)
-		:: store_release(R(r), HOLD(r), 2);             /* covers: R2 */
-			store_release(R(r), HVER(r), 1);        /* covers: R3 */
-			store_release(R(r), CUR(r), 2);
-			after_cursor(r);
-			store_release(R(r), HOLD(r), 0);
+    {
+        cur = 1;
+        store_release(R(r), CUR(r), 1);                 /* covers: R1 */
+        after_cursor(r);
+        cur = 2;
+        if
+        :: store_release(R(r), CUR(r), 2);
+            after_cursor(r)
+        :: store_release(R(r), HOLD(r), 2);             /* covers: R2 */
+            store_release(R(r), HVER(r), 1);        /* covers: R3 */
+            store_release(R(r), CUR(r), 2);
+            after_cursor(r);
+            store_release(R(r), HOLD(r), 0);
 #if defined(MUT_R3)
-			store(R(r), HVER(r), 2);
+            store(R(r), HVER(r), 2);
 #elif !defined(MUT_NO_BUMP)
-			store_release(R(r), HVER(r), 2);
+            store_release(R(r), HVER(r), 2);
 #endif
 #ifndef MUT_W2_DROP
-			fence(R(r));                            /* covers: W2 */
+            fence(R(r));                            /* covers: W2 */
 #endif
 #ifdef MUT_DROP_SILENT
-			skip
+            skip
 #else
-			look_at_waiting_word(r, true)
+            look_at_waiting_word(r, true)
 #endif
-		fi
-	} unless { dead[R(r)] };
-	atomic { finished[R(r)] = 1; cur = 0; w = 0 }
+        fi
+    } unless { dead[R(r)] };
+    atomic { finished[R(r)] = 1; cur = 0; w = 0 }
 }
 
 /* -------------------------------------------------------- broker and kernel */
@@ -258,32 +258,32 @@ proctype Reader(byte r)
 inline bury(r)
 {
 #ifdef MUT_WAKE_FIRST
-	bell = 1;
+    bell = 1;
 #endif
-	store_release(B, ROW(r), GONE);                         /* covers: B1 */
+    store_release(B, ROW(r), GONE);                         /* covers: B1 */
 #if defined(MUT_B2)
-	store(B, RVER, told[0] + told[READERS - 1]);
+    store(B, RVER, told[0] + told[READERS - 1]);
 #elif !defined(MUT_NO_VERSION)
-	store_release(B, RVER, told[0] + told[READERS - 1]);    /* covers: B2 */
+    store_release(B, RVER, told[0] + told[READERS - 1]);    /* covers: B2 */
 #endif
-	EMPTY(B);                       /* a system call rings */
+    EMPTY(B);                       /* a system call rings */
 #if !defined(MUT_WAKE_FIRST) && !defined(MUT_NO_WAKE)
-	bell = 1
+    bell = 1
 #else
-	skip
+    skip
 #endif
 }
 
 proctype Broker()
 {
-	bit told[READERS];
+    bit told[READERS];
 end:
-	do
-	BURY(0)
+    do
+    BURY(0)
 #if READERS > 1
-	BURY(1)
+    BURY(1)
 #endif
-	od
+    od
 }
 
 #ifndef KILLS
@@ -294,35 +294,35 @@ end:
 proctype Kernel()
 {
 end:
-	do
-	drain(P)
-	drain(B)
-	drain(R(0))
+    do
+    drain(P)
+    drain(B)
+    drain(R(0))
 #if KILLS > 0
-	KILL(0)
+    KILL(0)
 #endif
 #if READERS > 1
-	drain(R(1))
+    drain(R(1))
 #if KILLS > 1
-	KILL(1)
+    KILL(1)
 #endif
 #endif
-	:: timeout ->
-		CHECK(I11_sleeps_on_dead, finished[P] || !(dead[R(0)] || dead[R(READERS - 1)]));
-		CHECK(I12_sleeps_on_room, finished[P]);
-		break
-	od
+    :: timeout ->
+        CHECK(I11_sleeps_on_dead, finished[P] || !(dead[R(0)] || dead[R(READERS - 1)]));
+        CHECK(I12_sleeps_on_room, finished[P]);
+        break
+    od
 }
 
 init
 {
-	atomic {
-		run Publisher();
-		run Reader(0);
+    atomic {
+        run Publisher();
+        run Reader(0);
 #if READERS > 1
-		run Reader(1);
+        run Reader(1);
 #endif
-		run Broker();
-		run Kernel()
-	}
+        run Broker();
+        run Kernel()
+    }
 }

@@ -68,50 +68,50 @@ hidden byte g;
 
 proctype Publisher(byte k)
 {
-	byte sent, gen;
-	bit knows;              /* private roster: is the reader in it? */
+    byte sent, gen;
+    bit knows;              /* private roster: is the reader in it? */
 
-	{
-		do
-		:: sent < MSGS ->
-			store_release(P(k), CW(k), sent + 1);   /* covers: P1 */
-			sent++;
-			if
-			:: true                         /* flush now */
-			:: sent < MSGS -> goto next     /* or batch one more */
-			fi;
+    {
+        do
+        :: sent < MSGS ->
+            store_release(P(k), CW(k), sent + 1);   /* covers: P1 */
+            sent++;
+            if
+            :: true                         /* flush now */
+            :: sent < MSGS -> goto next     /* or batch one more */
+            fi;
 #ifndef MUT_W1
-			fence(P(k));                            /* covers: W1 */
+            fence(P(k));                            /* covers: W1 */
 #endif
 #ifdef MUT_NO_RESYNC
-			if :: sent == 1 -> knows = LD(P(k), RVER(k)) :: else fi;
+            if :: sent == 1 -> knows = LD(P(k), RVER(k)) :: else fi;
 #else
-			knows = LD(P(k), RVER(k));              /* covers: G6 */
+            knows = LD(P(k), RVER(k));              /* covers: G6 */
 #endif
-			if
-			:: knows ->
-				gen = LD(P(k), SLEEP);
-				if
+            if
+            :: knows ->
+                gen = LD(P(k), SLEEP);
+                if
 #ifdef MUT_ONCE
-				:: gen % 2 == 1 && signalled[k] == 0 ->
+                :: gen % 2 == 1 && signalled[k] == 0 ->
 #else
-				:: gen % 2 == 1 && gen != signalled[k] ->
+                :: gen % 2 == 1 && gen != signalled[k] ->
 #endif
-					atomic {
-						CHECK(one_signal, gen != signalled[k]);
-						signalled[k] = gen;
-						channel[k] = 1;
-						gen = 0
-					}
-				:: else -> gen = 0
-				fi
-			:: else
-			fi;
-next:			skip
-		:: sent == MSGS -> break
-		od
-	} unless { dead[P(k)] };
-	finished[P(k)] = 1
+                    atomic {
+                        CHECK(one_signal, gen != signalled[k]);
+                        signalled[k] = gen;
+                        channel[k] = 1;
+                        gen = 0
+                    }
+                :: else -> gen = 0
+                fi
+            :: else
+            fi;
+next:           skip
+        :: sent == MSGS -> break
+        od
+    } unless { dead[P(k)] };
+    finished[P(k)] = 1
 }
 
 /* ------------------------------------------------------------------- reader */
@@ -128,101 +128,101 @@ next:			skip
 /* Look at ring k: the board first, then the entries; all there is is taken. */
 inline look(k)
 {
-	if
-	:: OPEN(k) ->
+    if
+    :: OPEN(k) ->
 #if defined(MUT_D2)
-		final = LD(R, FINAL(k));
-		d = LD(R, DEAD(k));
-		committed = LD(R, CW(k));
+        final = LD(R, FINAL(k));
+        d = LD(R, DEAD(k));
+        committed = LD(R, CW(k));
 #elif defined(MUT_BOARD_LAST)
-		committed = LD(R, CW(k));
-		d = LD(R, DEAD(k));
-		if :: d -> final = committed + 1 :: else fi;
+        committed = LD(R, CW(k));
+        d = LD(R, DEAD(k));
+        if :: d -> final = committed + 1 :: else fi;
 #else
-		d = LD(R, DEAD(k));                             /* covers: D2 */
-		final = LD(R, FINAL(k));
-		committed = LD(R, CW(k));                              /* covers: C1 */
+        d = LD(R, DEAD(k));                             /* covers: D2 */
+        final = LD(R, FINAL(k));
+        committed = LD(R, CW(k));                              /* covers: C1 */
 #endif
-		d_step {
-			if
-			:: d && committed + 1 > final -> committed = (final > 0 -> final - 1 : 0)
-			:: else                         /* nothing past the final tail */
-			fi;
-			if
-			:: committed > taken[k] -> taken[k] = committed; found = 1
-			:: else
-			fi;
-			if
-			:: d && taken[k] + 1 >= final -> ended[k] = 1
-			:: else
-			fi;
-			d = 0; final = 0; committed = 0
-		}
-	:: else
-	fi
+        d_step {
+            if
+            :: d && committed + 1 > final -> committed = (final > 0 -> final - 1 : 0)
+            :: else                         /* nothing past the final tail */
+            fi;
+            if
+            :: committed > taken[k] -> taken[k] = committed; found = 1
+            :: else
+            fi;
+            if
+            :: d && taken[k] + 1 >= final -> ended[k] = 1
+            :: else
+            fi;
+            d = 0; final = 0; committed = 0
+        }
+    :: else
+    fi
 }
 
 inline drain_channels()
 {
-	d_step {
-		for (g : 0 .. RINGS - 1) { channel[g] = 0 }
-		bell = 0;
-		g = 0
-	}
+    d_step {
+        for (g : 0 .. RINGS - 1) { channel[g] = 0 }
+        bell = 0;
+        g = 0
+    }
 }
 
 proctype Reader()
 {
-	byte gen, final, committed;
-	bit d, found;
+    byte gen, final, committed;
+    bit d, found;
 
-	reply;
-	do
-	:: !ALL_END ->
-		/* spin: look without sleeping */
-		found = 0;
-		look(0);
+    reply;
+    do
+    :: !ALL_END ->
+        /* spin: look without sleeping */
+        found = 0;
+        look(0);
 #if RINGS > 1
-		look(1);
+        look(1);
 #endif
-		if
-		:: found || ALL_END -> goto next
-		:: else
-		fi;
+        if
+        :: found || ALL_END -> goto next
+        :: else
+        fi;
 #ifndef MUT_DRAIN_LATE
-		drain_channels();
+        drain_channels();
 #endif
-		gen = gen + 1;
-		store(R, SLEEP, gen);
+        gen = gen + 1;
+        store(R, SLEEP, gen);
 #ifndef MUT_S1
-		fence(R);                                       /* covers: S1 */
+        fence(R);                                       /* covers: S1 */
 #endif
 #ifndef MUT_NO_LOOK
-		look(0);
+        look(0);
 #if RINGS > 1
-		look(1);
+        look(1);
 #endif
 #endif
 #ifdef MUT_DRAIN_LATE
-		drain_channels();
+        drain_channels();
 #endif
-		if
-		:: found || ALL_END
-		:: else ->
-			blocked = 1;
-			BELLS;
-			blocked = 0
-		fi;
+        if
+        :: found || ALL_END
+        :: else ->
+            blocked = 1;
+            BELLS;
+            blocked = 0
+        fi;
 #ifdef MUT_SAME_GEN
-		gen = gen - 1;
+        gen = gen - 1;
 #else
-		gen = gen + 1;
+        gen = gen + 1;
 #endif
-		store(R, SLEEP, gen);
-next:		skip
-	:: ALL_END -> break
-	od;
-	atomic { finished[R] = 1; gen = 0; found = 0 }
+        store(R, SLEEP, gen);
+next:       skip
+    :: ALL_END -> break
+    od;
+    atomic { finished[R] = 1; gen = 0; found = 0 }
 }
 
 /* -------------------------------------------------------- broker and kernel */
@@ -232,42 +232,42 @@ next:		skip
 inline bury(k)
 {
 #ifdef MUT_WAKE_FIRST
-	bell = 1;
+    bell = 1;
 #endif
-	store(B, FINAL(k), mem[CW(k)] + 1);
+    store(B, FINAL(k), mem[CW(k)] + 1);
 #ifdef MUT_D1
-	store(B, DEAD(k), 1);
+    store(B, DEAD(k), 1);
 #else
-	store_release(B, DEAD(k), 1);                           /* covers: D1 */
+    store_release(B, DEAD(k), 1);                           /* covers: D1 */
 #endif
-	EMPTY(B);                       /* a system call rings */
+    EMPTY(B);                       /* a system call rings */
 #if !defined(MUT_WAKE_FIRST) && !defined(MUT_NO_WAKE)
-	bell = 1
+    bell = 1
 #else
-	skip
+    skip
 #endif
 }
 
 proctype Broker()
 {
-	bit told[RINGS];
+    bit told[RINGS];
 
 #ifdef MUT_REPLY_FIRST
-	reply = 1;
+    reply = 1;
 #endif
-	store_release(B, RVER(0), 1);                           /* covers: B2 */
+    store_release(B, RVER(0), 1);                           /* covers: B2 */
 #if RINGS > 1
-	store_release(B, RVER(1), 1);
+    store_release(B, RVER(1), 1);
 #endif
-	EMPTY(B);
-	reply = 1;
+    EMPTY(B);
+    reply = 1;
 end:
-	do
-	BURY(0)
+    do
+    BURY(0)
 #if RINGS > 1
-	BURY(1)
+    BURY(1)
 #endif
-	od
+    od
 }
 
 #ifndef KILLS
@@ -278,41 +278,41 @@ end:
 proctype Kernel()
 {
 end:
-	do
-	drain(P(0))
+    do
+    drain(P(0))
 #if KILLS > 0
-	KILL(0)
+    KILL(0)
 #endif
 #if RINGS > 1
-	drain(P(1))
+    drain(P(1))
 #if KILLS > 1
-	KILL(1)
+    KILL(1)
 #endif
 #endif
-	drain(B)
-	drain(R)
-	:: timeout ->
-		for (g : 0 .. RINGS - 1) {
-			CHECK(I12_sleeps_on_work, !blocked || ended[g] || taken[g] == mem[CW(g)]);
-			CHECK(I11_sleeps_on_dead, !blocked || ended[g] || taken[g] == MSGS ||
-				!dead[P(g)]);
-			CHECK(I7_drained, taken[g] == mem[CW(g)])
-		}
-		g = 0;
-		CHECK(I12_sleeps_on_work, finished[R]);
-		break
-	od
+    drain(B)
+    drain(R)
+    :: timeout ->
+        for (g : 0 .. RINGS - 1) {
+            CHECK(I12_sleeps_on_work, !blocked || ended[g] || taken[g] == mem[CW(g)]);
+            CHECK(I11_sleeps_on_dead, !blocked || ended[g] || taken[g] == MSGS ||
+                !dead[P(g)]);
+            CHECK(I7_drained, taken[g] == mem[CW(g)])
+        }
+        g = 0;
+        CHECK(I12_sleeps_on_work, finished[R]);
+        break
+    od
 }
 
 init
 {
-	atomic {
-		run Publisher(0);
+    atomic {
+        run Publisher(0);
 #if RINGS > 1
-		run Publisher(1);
+        run Publisher(1);
 #endif
-		run Reader();
-		run Broker();
-		run Kernel()
-	}
+        run Reader();
+        run Broker();
+        run Kernel()
+    }
 }
