@@ -18,13 +18,14 @@
  *                                                       }
  *
  * RESULTS    Every call returns a count or 0, or a negative number: −errno from the system, or
- *            −LSHM_E… (lshm/error.h). Nothing there, full and timed out are results: take and wait return 0,
- *            loan returns −LSHM_EAGAIN. lshm_strerror() names any of them. Calls that set something
- *            up also take an optional struct lshm_error and write one line: what, why, how to fix.
+ *            −LSHM_E… (lshm/error.h). Nothing there, full and timed out are results: take and wait
+ *            return 0, loan returns −LSHM_EAGAIN. lshm_strerror() names any of them. Calls that set
+ *            something up also take an optional struct lshm_error and write one line: what, why,
+ *            how to fix it.
  * OWNERSHIP  A loan is the publisher's until it is published or aborted. A sample is the
- *            subscriber's until it is released; nobody changes its bytes before. Closing a port gives
- *            everything back. struct lshm_message is a plain value: copy it, move it, keep it; its
- *            token is what counts, and using one twice is −LSHM_ESTALE, never undefined.
+ *            subscriber's until it is released; nobody changes its bytes before. Closing a port
+ *            gives everything back. struct lshm_message is a plain value: copy it, move it, keep
+ *            it; its token is what counts, and using one twice is −LSHM_ESTALE, never undefined.
  * THREADS    Ports of one context may be used from different threads at once; one port from one
  *            thread at a time. Only release is legal from any thread. Open and close are not for
  *            signal handlers.

@@ -16,9 +16,9 @@ uint64_t lsi_cell_join(struct lshm_cell *cell, const struct lshm_ring *ring, uin
     /* DIE J1: a cursor at the start, no reader behind it. It pins the ring from here on until the
      * broker sets the row GONE at this death. */
     /* ORD J1 full -> G2: either the publisher's second look sees this cursor and pulls its horizon
-     * back, or this look sees the horizon. For a lossless reader that is defence in depth: its unset
-     * cell has gated since before the broker's answer (tests/model/join.pml); for a reader that does
-     * not gate, the publisher may free what it is about to read. */
+     * back, or this look sees the horizon. For a lossless reader that is defence in depth: its
+     * unset cell has gated since before the broker's answer (tests/model/join.pml); for a reader
+     * that does not gate, the publisher may free what it is about to read. */
     lsi_fence_full();
     /* RLX: after J1; a horizon pulled back again only makes us start later than we could. */
     horizon = lsi_load_relaxed(&ring->horizon);

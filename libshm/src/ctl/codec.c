@@ -298,8 +298,10 @@ void lsi_ctl_close_fds(struct lsi_ctl_packet *packet, uint32_t first)
 {
     uint32_t i;
 
-    for (i = first; i < packet->fd_count; i++)
-        close(packet->fds[i]);
+    for (i = first; i < packet->fd_count; i++) {
+        if (packet->fds[i] >= 0) /* else somebody keeps it */
+            close(packet->fds[i]);
+    }
     if (packet->fd_count > first)
         packet->fd_count = first;
 }

@@ -29,6 +29,8 @@
  *           same id), MAPPED(ring, segments) -> (PEER pushes), reply PUBLISHER_OPEN. Existing
  *           subscribers get a RING push; their rows are on the publisher's board before the reply.
  * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher, then the reply.
+ * Cut off:  a refusal of type HELLO | REPLY with id 0 is the broker's last word to a client that
+ *           broke the protocol or does not read; the session ends with it.
  * Leave:    LINK_LEAVE (cursor is CLOSED, no sample out) -> row GONE -> reply; the client resets
  *           the cell to unset and says LINK_RESET; the cell may then be given out again.
  */
