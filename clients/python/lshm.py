@@ -58,7 +58,8 @@ class _SubscriberOptions(ctypes.Structure):
 class _PublisherStatistics(ctypes.Structure):
     _fields_ = [(name, _u64) for name in (
         "size", "publisher", "published", "bytes", "refused", "readers", "unmapped", "slots",
-        "slots_free", "slots_loaned", "slots_window", "slots_limbo", "slots_quarantine")]
+        "slots_free", "slots_loaned", "slots_window", "slots_limbo", "slots_quarantine",
+        "joined")]
 
 
 class _SubscriberStatistics(ctypes.Structure):

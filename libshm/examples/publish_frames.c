@@ -12,7 +12,7 @@
 #include "example.h"
 
 #define RING_ENTRIES 64u /* at least SLOTS */
-#define WAIT_NS INT64_C(1000000000)
+#define WAIT_NS INT64_C(300000000)
 
 /* 0 at the end of the input; a part of a frame does not count. */
 static int read_frame(unsigned char *frame, size_t bytes)
