@@ -206,10 +206,23 @@ static void signal_reader(void *context, uint64_t client, uint64_t generation)
     w.woken[client] = true;
 }
 
+/* A region that is not there yet, as often as not. */
+static int attach_later(void *context, struct lsi_reader *reader)
+{
+    return sim_dice(2) ? -1 : lst_op_attach(context, reader);
+}
+
+static void reclaim(uint64_t gain)
+{
+    lsi_reclaim(w.p, gain);
+    if (lsi_load_relaxed(&w.pub.ring->horizon) != w.p->committed)
+        sim_broken("the horizon was not pulled back");
+}
+
 static uint32_t try_loan(void)
 {
     if (!lsi_publication_has_entry(w.p, 0) || w.p->slots.free_count == 0)
-        lsi_reclaim(w.p, 1);
+        reclaim(1);
     return lsi_publication_has_entry(w.p, 0) ? lsi_slots_loan(&w.p->slots) : LSI_SLOT_NONE;
 }
 
@@ -261,7 +274,7 @@ static void run_publisher(void *arg)
         if (sim_dice(2))
             lsi_publication_flush(w.p);
         if (sim_dice(4) == 0)
-            lsi_reclaim(w.p, 0);
+            reclaim(0);
     }
     lsi_publication_flush(w.p);
 }
@@ -277,6 +290,8 @@ static void run_world(bool sleeps, uint32_t history)
     lsi_roster_sync(&w.p->roster);
     lst_sub_init(&sub, &w.pub, w.pub.cells[0], WINDOW, HOLDS,
                  lsi_cell_join(w.pub.cells[0], w.pub.ring, 0));
+    if (!sleeps)
+        w.pub.publication.roster.operations.attach = attach_later;
     sim_add(run_publisher, NULL);
     sim_add(run_reader, &sub);
     sim_add(run_joiner, NULL);
@@ -284,7 +299,7 @@ static void run_world(bool sleeps, uint32_t history)
         sim_broken("somebody sleeps for ever");
     if (sim.broken == NULL) {
         w.p->history = 0;
-        lsi_reclaim(w.p, 0);
+        reclaim(0);
         if (w.p->slots.free_count + (w.p->writer.tail - w.p->committed) + w.p->limbo_count != SLOTS)
             sim_broken("a slot was lost");
     }
