@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "text.h"
 #include "tool.h"
@@ -77,11 +79,17 @@ int tool_fail_result(const struct tool *tool, int result, const struct lshm_erro
                      lshm_error_name(result));
 }
 
+/* Whoever read it has seen enough. */
+static bool is_closed_pipe(int fd)
+{
+    struct pollfd poll_fd = { .fd = fd };
+
+    return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLERR | POLLHUP);
+}
+
 int tool_finish(const struct tool *tool)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || is_closed_pipe(STDOUT_FILENO))
         return EX_OK;
-    if (errno == EPIPE)
-        return EX_OK;
-    return tool_fail(tool, EX_IOERR, "cannot write to standard output: %s", lshm_strerror(errno));
+    return tool_fail(tool, EX_IOERR, "cannot write to standard output: it is full or closed");
 }

@@ -62,7 +62,6 @@ static int help(const struct tool *tool, const char *name)
 /* Options before the command; returns the index of the command. */
 static int global_options(struct tool *tool, int argc, char **argv)
 {
-    static const struct command none = { .name = "help" };
     static const struct option options[] = {
         { "version", no_argument, NULL, 'V' },
         TOOL_OPTIONS,
@@ -82,8 +81,9 @@ static int global_options(struct tool *tool, int argc, char **argv)
         case 'h':
             exit(help(tool, NULL));
         case 'V':
-            tool->command = &none;
-            exit(cmd_version(tool, 1, argv));
+            tool->command = find_command("version");
+            optind = argc; /* nothing more is looked at */
+            exit(cmd_version(tool, argc, argv));
         default:
             exit(tool_fail(tool, EX_USAGE, "%s: no such option, or its value is missing; see "
                            "lshm help", argv[optind - 1]));
