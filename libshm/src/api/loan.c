@@ -20,6 +20,8 @@
 #define TOKEN_LOAN(token) ((uint32_t)((token) >> 32) & 0xffffu)
 #define TOKEN_GENERATION(token) ((uint32_t)(token))
 
+#define SPIN_PAUSES 64
+
 /* A ring gives room in steps of at least this, so that a slow reader costs one look per step. */
 static uint64_t ring_gain(const struct lshm_publisher *publisher)
 {
@@ -51,6 +53,18 @@ static int make_room(struct lshm_publisher *publisher, bool slot)
     if (p->slots.free_count > 0)
         return 0;
     return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : -LSHM_ENOSLOT;
+}
+
+/* Loans that need no further look. Room was made for one. */
+static size_t count_room(const struct lshm_publisher *publisher, bool slot)
+{
+    const struct lsi_publication *p = &publisher->publication;
+    uint64_t room = p->writer.mask + UINT64_C(1) -
+                    (p->writer.tail + publisher->loans_out - p->committed);
+
+    if (room > publisher->loans_free_count)
+        room = publisher->loans_free_count;
+    return slot && room > p->slots.free_count ? p->slots.free_count : (size_t)room;
 }
 
 /* After a refusal: the ring has room, so it is a slot that is missing. */
@@ -144,7 +158,9 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
     if (spin_end > deadline)
         spin_end = deadline;
     while ((r = make_room(publisher, slot)) == -LSHM_EAGAIN && now < spin_end) {
-        lsi_cpu_relax();
+        /* A look takes the readers' lines away from them; a ring gives room by the quarter. */
+        for (int i = 0; i < SPIN_PAUSES; i++)
+            lsi_cpu_relax();
         now = lsi_now_ns();
     }
     if (r == -LSHM_EAGAIN &&
@@ -205,6 +221,10 @@ static void give(struct lshm_publisher *publisher, bool slot, size_t length,
         loan->capacity = publisher->payload_bytes;
         m->data = (unsigned char *)publisher->segment.base +
                   loan->slot * publisher->geometry.slot_bytes;
+        if (p->slots.free_count > 0) /* the next one's first line, 8 % of a 64 KiB round trip */
+            LSI_PREFETCH_WRITE((unsigned char *)publisher->segment.base +
+                               p->slots.free_fifo[p->slots.head] *
+                                   publisher->geometry.slot_bytes);
     } else {
         loan->slot = LSI_SLOT_NONE;
         loan->capacity = publisher->inline_bytes;
@@ -234,11 +254,17 @@ LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t l
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
     slot = needs_slot(publisher, length);
-    while (got < count && got < INT32_MAX) {
+    if (count > INT32_MAX)
+        count = INT32_MAX;
+    while (got < count) {
+        size_t ready;
+
         r = got == 0 ? get_room(publisher, slot) : make_room(publisher, slot);
         if (r < 0)
             break;
-        give(publisher, slot, length, &ret_messages[got++]);
+        ready = count_room(publisher, slot);
+        for (; ready > 0 && got < count; ready--)
+            give(publisher, slot, length, &ret_messages[got++]);
     }
     lsi_port_leave(&publisher->busy);
     return got > 0 ? (int)got : r;
@@ -303,26 +329,37 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
     end_loan(publisher, index);
 }
 
-static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
+/* All or none: each loan is claimed first, so that one named twice makes the batch stale. */
+static int claim_loans(struct lshm_publisher *publisher, const struct lshm_message *messages,
+                       size_t count)
 {
     uint32_t index = 0;
-    size_t done = 0;
+    size_t i;
+    int r = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        int r = find_loan(publisher, &messages[i], &index);
+    for (i = 0; i < count; i++) {
+        r = find_loan(publisher, &messages[i], &index);
+        if (r == 0 && messages[i].length > publisher->loans[index].capacity)
+            r = -LSHM_ETOOBIG;
+        if (LSI_UNLIKELY(r < 0))
+            break;
+        publisher->loans[index].out = false;
+    }
+    if (LSI_UNLIKELY(r < 0))
+        while (i-- > 0)
+            publisher->loans[TOKEN_LOAN(messages[i].token)].out = true;
+    return r;
+}
 
-        if (r < 0)
-            return r;
-        if (messages[i].length > publisher->loans[index].capacity)
-            return -LSHM_ETOOBIG;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (count > 1 && find_loan(publisher, &messages[i], &index) < 0)
-            continue; /* the same loan twice in one batch */
-        publish_one(publisher, index, &messages[i]);
-        done++;
-    }
-    if (done > 0)
+static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
+{
+    int r = claim_loans(publisher, messages, count);
+
+    if (LSI_UNLIKELY(r < 0))
+        return r;
+    for (size_t i = 0; i < count; i++)
+        publish_one(publisher, TOKEN_LOAN(messages[i].token), &messages[i]);
+    if (count > 0)
         lsi_publication_flush(&publisher->publication);
     return (int)count;
 }

@@ -290,6 +290,17 @@ static int release_one(struct lshm_subscriber *subscriber, struct lshm_message *
     return 1;
 }
 
+/* Takes back the claims of a batch that is refused. */
+static void unclaim(struct lshm_subscriber *subscriber, const struct lshm_message *m, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct lsi_link *link = subscriber->links[TOKEN_LINK(m[i].token)];
+
+        lsi_store_relaxed(&link->pending[TOKEN_SAMPLE(m[i].token)], 0); /* RLX: our own claim */
+    }
+}
+
+/* All or none: each sample is claimed first, so that one named twice makes the batch stale. */
 static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
     struct lsi_link *link = NULL, *last = NULL;
@@ -299,16 +310,21 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
     for (size_t i = 0; i < count; i++) {
         int r = find_sample(subscriber, &m[i], &link, &sample);
 
-        if (r < 0)
+        if (LSI_UNLIKELY(r < 0)) {
+            unclaim(subscriber, m, i);
             return r;
+        }
+        /* RLX: as a release by another thread claims it; this thread also takes it back. */
+        lsi_store_relaxed(&link->pending[sample], UINT64_MAX);
     }
     for (size_t i = 0; i < count; i++) {
-        if (find_sample(subscriber, &m[i], &link, &sample) < 0)
-            continue; /* the same sample twice in one batch */
-        if (last != NULL && last != link) {
+        link = subscriber->links[TOKEN_LINK(m[i].token)];
+        sample = TOKEN_SAMPLE(m[i].token);
+        if (LSI_UNLIKELY(last != link && last != NULL)) {
             settle(last, dropped);
             dropped = false;
         }
+        lsi_store_relaxed(&link->pending[sample], 0); /* RLX: our own claim */
         dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
         lsi_window_release(&link->window, sample);
         last = link;

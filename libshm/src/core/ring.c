@@ -48,8 +48,17 @@ static void store_words(struct lshm_entry *entry, const void *payload, uint32_t 
     uint64_t *to = (uint64_t *)(entry + 1);
     const uint64_t *from = payload;
 
-    for (uint32_t i = 0; i < (bytes + 7) / 8; i++)
-        lsi_store_relaxed(&to[i], from[i]); /* RLX: ordered by the commit word, P1 */
+    uint32_t words = (bytes + 7) / 8, i = 0;
+
+    /* RLX: ordered by the commit word, P1. */
+    for (; i + 4 <= words; i += 4) {
+        lsi_store_relaxed(&to[i], from[i]);
+        lsi_store_relaxed(&to[i + 1], from[i + 1]);
+        lsi_store_relaxed(&to[i + 2], from[i + 2]);
+        lsi_store_relaxed(&to[i + 3], from[i + 3]);
+    }
+    for (; i < words; i++)
+        lsi_store_relaxed(&to[i], from[i]); /* RLX: as above */
 }
 
 void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descriptor *descriptor,
@@ -67,6 +76,11 @@ void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descripto
          * looks again; without it, it takes a mixture for the old message. */
         lsi_fence_release();
     }
+    /* The payload's line first: once the first store to the descriptor's line is visible, readers
+     * that poll it take the line back, so nothing should stand between that store and the commit
+     * word. */
+    if (descriptor->flags & LSHM_ENTRY_INLINE)
+        store_words(entry, payload, descriptor->length);
     /* RLX: all fields are ordered by the commit word, P1. */
     lsi_store_relaxed(&entry->handle, descriptor->handle);
     lsi_store_relaxed(&entry->length, descriptor->length);
@@ -76,8 +90,6 @@ void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descripto
     lsi_store_relaxed(&entry->time_ns, descriptor->time_ns);
     lsi_store_relaxed(&entry->user[0], descriptor->user[0]);
     lsi_store_relaxed(&entry->user[1], descriptor->user[1]);
-    if (descriptor->flags & LSHM_ENTRY_INLINE)
-        store_words(entry, payload, descriptor->length);
     /* DIE K2: entry filled, not committed. Nobody sees it; slot and entry go with the publisher. */
 
     writer->tail++;
@@ -98,8 +110,17 @@ static void load_words(const struct lshm_entry *entry, void *block, uint32_t byt
     const uint64_t *from = (const uint64_t *)(entry + 1);
     uint64_t *to = block;
 
-    for (uint32_t i = 0; i < (bytes + 7) / 8; i++)
-        to[i] = lsi_load_relaxed(&from[i]); /* RLX: ordered by C1 and C2 */
+    uint32_t words = (bytes + 7) / 8, i = 0;
+
+    /* RLX: ordered by C1 and C2. */
+    for (; i + 4 <= words; i += 4) {
+        to[i] = lsi_load_relaxed(&from[i]);
+        to[i + 1] = lsi_load_relaxed(&from[i + 1]);
+        to[i + 2] = lsi_load_relaxed(&from[i + 2]);
+        to[i + 3] = lsi_load_relaxed(&from[i + 3]);
+    }
+    for (; i < words; i++)
+        to[i] = lsi_load_relaxed(&from[i]); /* RLX: as above */
 }
 
 int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
