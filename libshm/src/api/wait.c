@@ -29,6 +29,8 @@
 /* For that long after a join, this often: a publisher that had no reader that may block spares its
  * flush's fence until it sees the roster's new version, and its last store may be late. */
 #define JOINED_LOOK_NS UINT64_C(10000000)
+/* Without a broker, this often: who has no channel to us yet gets none any more. */
+#define ALONE_LOOK_NS UINT64_C(10000000)
 #define EVENTS 16
 
 static int epoll_add(const struct lshm_context *context, int fd)
@@ -167,6 +169,9 @@ static uint64_t look_again_ns(const struct lshm_context *context)
     /* RLX: see where it is set. */
     uint64_t joined = lsi_load_relaxed(&context->joined_ns);
 
+    /* RLX: set once, by whoever reads the control socket's end; that wakes us, too. */
+    if (LSI_UNLIKELY(lsi_load_relaxed(&context->broken) != 0))
+        return ALONE_LOOK_NS;
     return lsi_now_ns() - joined < LOOK_AGAIN_NS ? JOINED_LOOK_NS : LOOK_AGAIN_NS;
 }
 
