@@ -273,6 +273,27 @@ static void do_churn(const char *arguments)
     agent_ok((long long)count);
 }
 
+static void do_reattach(const char *arguments)
+{
+    char path[LST_LINE_MAX];
+    struct lshm_context_options options = { .size = sizeof options, .socket = path };
+    uint64_t count = agent_number(arguments, 1);
+
+    (void)snprintf(path, sizeof path, "%s", word(arguments, 0));
+    for (uint64_t i = 0; i < count; i++) {
+        struct lshm_error error = { 0 };
+        struct lshm_context *context;
+        int r = lshm_context_open(&options, &error, &context);
+
+        if (r < 0) {
+            agent_no(r, error.text);
+            return;
+        }
+        lshm_context_close(context);
+    }
+    agent_ok((long long)count);
+}
+
 static const struct {
     const char *name;
     void (*run)(const char *arguments);
@@ -283,7 +304,7 @@ static const struct {
     { "sleep", do_sleep },         { "send", agent_send },        { "take", agent_take },
     { "grab", agent_grab },        { "drop", agent_drop },        { "intact", agent_intact },
     { "none", agent_none },        { "ping", agent_ping },        { "pong", agent_pong },
-    { "slow", agent_slow },        { "poll", agent_poll },
+    { "slow", agent_slow },        { "poll", agent_poll },        { "reattach", do_reattach },
 };
 
 static void run_command(const char *line)

@@ -12,7 +12,7 @@
  * and that each publisher's messages come one after the other.
  *
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
- *   attach PATH timeout_ms=                detach
+ *   attach PATH timeout_ms=                detach          reattach PATH COUNT
  *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags=        close_pub P
  *   sub TOPIC window= holds= flags=                                           close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"
