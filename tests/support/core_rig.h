@@ -35,7 +35,7 @@ struct lst_pub {
     uint64_t sleep[LST_CELLS_MAX];    /* by cell, as if each were a client */
     bool unmapped_cell[LST_CELLS_MAX]; /* attach fails */
     uint32_t mapped_parts;            /* map_rows fails from this one on */
-    bool no_memory;                   /* reserve and reserve_holds fail */
+    bool no_memory, no_hold_memory;   /* reserve fails, reserve_holds fails */
     int attached;                     /* attached minus detached */
     uint32_t signals;
     uint64_t signal_client, signal_generation;
@@ -104,7 +104,7 @@ static inline int lst_op_reserve_holds(void *context, uint64_t holds)
     struct lsi_seqset *held = &pub->publication.held;
     uint32_t words = 2;
 
-    if (pub->no_memory)
+    if (pub->no_hold_memory)
         return -1;
     while (words < 2 * holds)
         words *= 2;

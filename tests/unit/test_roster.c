@@ -257,6 +257,10 @@ static void test_roster__no_memory__is_not_complete(void **state)
     assert_true(lsi_roster_sync(roster) > 0);
     assert_true(lsi_roster_changed(roster));
     pub.no_memory = false;
+    pub.no_hold_memory = true; /* nor any hold that could be missed */
+    assert_true(lsi_roster_sync(roster) > 0);
+    assert_true(lsi_roster_changed(roster));
+    pub.no_hold_memory = false;
     assert_int_equal(lsi_roster_sync(roster), 0);
     assert_int_equal(roster->active_count, 1);
     lst_pub_free(&pub);
