@@ -16,7 +16,7 @@ const char usage_sub[] =
     "usage: lshm sub TOPIC [OPTION]...\n"
     "\n"
     "Print what is published on TOPIC from now on, until Ctrl-C: each message on a line, with\n"
-    "control characters and bytes beyond ASCII escaped as vis(3) does.\n"
+    "what a terminal could not show, or would obey, escaped as vis(3) does.\n"
     "\n"
     "  --raw           the bytes as they are, nothing between messages\n"
     "  --hex           a hex dump of each message\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lshm: look at a broker, publish and subscribe from a shell, find out what is wrong. */
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +104,10 @@ static bool wants_colour(void)
 int main(int argc, char **argv)
 {
     struct tool tool = { .colour = wants_colour() };
-    int first = global_options(&tool, argc, argv);
+    int first;
 
+    setlocale(LC_CTYPE, ""); /* which characters can be shown as they are */
+    first = global_options(&tool, argc, argv);
     if (first >= argc) {
         print_usage(stderr);
         return EX_USAGE;

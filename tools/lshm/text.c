@@ -3,6 +3,7 @@
 
 #define LIBBSD_OPENBSD_VIS /* which of two strnvis() the header declares; none is used */
 #include <bsd/vis.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,9 +11,18 @@
 
 size_t text_safe_bytes(char *buffer, const void *data, size_t bytes)
 {
+    static locale_t plain;
     const unsigned char *text = data;
-    int length = strvisx(buffer, data, bytes, VIS_TAB | VIS_NL | VIS_CSTYLE);
+    locale_t before = (locale_t)0;
+    int length;
 
+    if (plain == (locale_t)0)
+        plain = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
+    if (!text_is_utf8(data, bytes) && plain != (locale_t)0)
+        before = uselocale(plain); /* else stray bytes would come out as they are */
+    length = strvisx(buffer, data, bytes, VIS_TAB | VIS_NL | VIS_CSTYLE);
+    if (before != (locale_t)0)
+        uselocale(before);
     if (length >= 0)
         return (size_t)length;
     for (size_t i = 0; i < bytes; i++) /* out of memory */

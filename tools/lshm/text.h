@@ -10,7 +10,7 @@
 #define TEXT_SAFE_BYTES(bytes) (4 * (bytes) + 1)
 #define TEXT_FIGURE_BYTES 32
 
-/* Control characters and bytes beyond ASCII as vis(3) escapes; cut when it does not fit. */
+/* What the locale cannot print comes as vis(3) escapes; cut when it does not fit. */
 char *text_safe(char *buffer, size_t buffer_bytes, const char *text);
 /* Any bytes; buffer has TEXT_SAFE_BYTES(bytes). Returns the length. */
 size_t text_safe_bytes(char *buffer, const void *data, size_t bytes);
