@@ -51,7 +51,7 @@ class Demo:
                            PYTHONDONTWRITEBYTECODE="1")
         self.processes = Processes(directory, environment)
         self.inspector = Inspector(os.path.join(self.build, "tools", "lshm", "lshm"), self.socket)
-        self.frame_bytes = frames.reference(self.clip, False, 1)[0][0]
+        self.frame_bytes = frames.reference(self.clip, 1, directory)[0][0][0]
         self.sink = frames.Seen(self.processes.log("sink"))
         self.watchers = []
         self.figures = Figures(self.frame_bytes)
@@ -123,10 +123,9 @@ class Demo:
             raise Trouble("the chain does not start")
 
         # A new ffmpeg for each round: decoding the clip is then the same each time.
-        command = frames.ffmpeg(self.clip, *frames.filters(), "-f", "rawvideo", "pipe:1")
         loop = 'while "$@"; do :; done'
-        decoder = self.processes.start("decoder", "sh", "-c", loop, "sh", *command,
-                                       stdout=subprocess.PIPE)
+        decoder = self.processes.start("decoder", "sh", "-c", loop, "sh",
+                                       *frames.decoder(self.clip), stdout=subprocess.PIPE)
         self.processes.start("publisher", self.example("publish_frames"), RAW, size, slots,
                              stdin=decoder.stdout)
         decoder.stdout.close()
@@ -175,6 +174,7 @@ class Demo:
             f"the watcher, process {pid}, held frame {held[0] if held else '?'}: lshm holders named"
             f" it, and the publisher could loan {while_held} of {SLOTS} slots",
             f"held {held}, {while_held} of {SLOTS} slots could be loaned")
+        self.screen.say(f"half-way: killing the watcher, process {pid}")
         start = time.monotonic()
         number = signal.SIGSTOP if self.sabotage == "spare-watcher" else signal.SIGKILL
         self.processes.stop("watcher-1", number)
@@ -214,8 +214,7 @@ class Demo:
             raise Trouble("no frame was published", EX_NOT_PROVED)
         for row in self.figures.table(self.sink, self.elapsed):
             self.screen.say(row)
-        negated = frames.reference(self.clip, True, count)
-        plain = frames.reference(self.clip, False, count)
+        plain, negated = frames.reference(self.clip, count, self.directory)
         rounds = f"{count} frames, {count / len(plain):.1f} rounds of the clip"
         why = frames.compare(self.sink.frames, negated, 0, count)
         if why is None and self.sink.end != count:
@@ -277,7 +276,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--clip", required=True)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--sabotage", choices=SABOTAGES)
     return parser.parse_args()
 

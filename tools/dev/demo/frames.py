@@ -6,29 +6,38 @@ import subprocess
 PIXELS = "yuv420p"
 
 
-def ffmpeg(clip, *options):
-    return ["ffmpeg", "-nostdin", "-v", "error", "-i", clip, "-map", "0:v:0", *options]
+FFMPEG = ["ffmpeg", "-nostdin", "-v", "error"]
 
 
-def filters(negate=False):
+def output(*options, negate=False):
+    """Options for one output of ffmpeg, whose every frame is one of the video's."""
     chain = f"format={PIXELS}" + (",negate" if negate else "")
-    return ["-vf", chain, "-fps_mode", "passthrough"]
+    return ["-map", "0:v:0", "-vf", chain, "-fps_mode", "passthrough", *options]
 
 
-def _read_framemd5(text):
+def decoder(clip):
+    """The command that writes the frames of a clip, once."""
+    return [*FFMPEG, "-i", clip, *output("-f", "rawvideo", "pipe:1")]
+
+
+def _read_framemd5(path):
     """[(bytes, MD5)], one for each frame."""
-    rows = [line.split(",") for line in text.splitlines() if line and line[0] != "#"]
+    with open(path, encoding="utf-8") as file:
+        rows = [line.split(",") for line in file if line[0] != "#"]
     return [(int(row[4]), row[5].strip()) for row in rows]
 
 
-def reference(clip, negate, count):
-    """The first `count` frames of a clip, or all it has: [(bytes, MD5)]."""
-    command = ffmpeg(clip, *filters(negate), "-frames:v", str(count), "-f", "framemd5", "pipe:1")
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    frames = _read_framemd5(result.stdout)
-    if result.returncode != 0 or not frames:
+def reference(clip, count, directory):
+    """The first `count` frames of a clip, or all it has, as they are and negated."""
+    paths = [os.path.join(directory, f"{name}.framemd5") for name in ("plain", "negated")]
+    limits = ["-frames:v", str(count), "-f", "framemd5", "-y"]
+    result = subprocess.run([*FFMPEG, "-i", clip, *output(*limits, paths[0]),
+                             *output(*limits, paths[1], negate=True)],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    found = [_read_framemd5(path) for path in paths if os.path.exists(path)]
+    if result.returncode != 0 or len(found) != 2 or not found[0]:
         raise RuntimeError(f"ffmpeg finds no frames in {clip}: {result.stderr.strip()}")
-    return frames
+    return found
 
 
 class Seen:

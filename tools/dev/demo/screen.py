@@ -75,7 +75,7 @@ class Figures:
         recent = [chain for _, chain in seen.latencies[self.last_latency:]]
         text = (f"{now - self.start:5.1f} s {count:6} frames {rate:5.0f}/s "
                 f"{rate * self.frame_bytes / 1e9:5.2f} GB/s  latency {milliseconds(recent)}  "
-                f"slots in use: {self._note_slots(publishers)}")
+                f"slots: {self._note_slots(publishers)}")
         self.last, self.last_count, self.last_latency = now, count, len(seen.latencies)
         return text
 
