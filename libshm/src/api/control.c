@@ -18,6 +18,16 @@ static int broken(struct lshm_context *context, int error)
     return error;
 }
 
+static void explain_broken(struct lshm_error *reterr_error, int error)
+{
+    if (error == -EMFILE)
+        lsi_error_set(reterr_error, error, "no descriptors were left for memory that the broker "
+                      "sent: raise the limit (ulimit -n) and open a new context");
+    else
+        lsi_error_set(reterr_error, error, "lost the broker: %s; start brokerd and open a new "
+                      "context", lshm_strerror(error));
+}
+
 static int send_until(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes,
                       uint64_t deadline_ns)
 {
@@ -129,8 +139,7 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
                       "Try again, or raise timeout_ns",
                       (long long)(context->timeout_ns / 1000000));
     else
-        lsi_error_set(reterr_error, broken(context, r), "lost the broker: %s; start brokerd and "
-                      "open a new context", lshm_strerror(r));
+        explain_broken(reterr_error, broken(context, r));
     return r;
 }
 
@@ -141,8 +150,7 @@ int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *req
 
     reply->fd_count = 0;
     if (context->broken) {
-        lsi_error_set(reterr_error, context->broken,
-                      "the broker of this context is gone; start brokerd and open a new context");
+        explain_broken(reterr_error, context->broken);
         return context->broken;
     }
     request->id = ++context->next_request;

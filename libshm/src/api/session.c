@@ -21,6 +21,11 @@ static int explain_connect(int r, const char *path, struct lshm_error *reterr_er
         lsi_error_set(reterr_error, r, "no permission to use %s: it belongs to another user; run "
                       "as that user, or start a brokerd of your own", path);
         return r;
+    case -EMFILE:
+    case -ENFILE:
+        lsi_error_set(reterr_error, r, "no descriptors left to connect to %s: close some, or raise "
+                      "the limit (ulimit -n)", path);
+        return r;
     default:
         lsi_error_set(reterr_error, r, "cannot connect to %s: %s", path, lshm_strerror(r));
         return r;

@@ -174,7 +174,10 @@ ssize_t lsi_socket_receive(int fd, void *packet, size_t packet_bytes, int *ret_f
         for (i = 0; i < count; i++)
             close(ret_fds[i]);
         *ret_fd_count = 0;
-        return received == 0 ? -EPIPE : -EMSGSIZE;
+        if (received == 0)
+            return -EPIPE;
+        /* Room for more descriptors, and yet cut: this process has none left. */
+        return message.msg_flags & MSG_CTRUNC && !extra && count < fds_max ? -EMFILE : -EMSGSIZE;
     }
     *ret_fd_count = count;
     return received;

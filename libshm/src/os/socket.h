@@ -28,7 +28,8 @@ int lsi_socket_pair(int ret_fds[2]);
 int lsi_socket_send(int fd, const void *packet, size_t bytes, const int *fds, unsigned fd_count);
 /*
  * One packet: its size, −EAGAIN when there is none, −EPIPE at the end of the session, −EMSGSIZE
- * when it (or its list of descriptors) does not fit; what was received is closed then.
+ * when it (or its list of descriptors) does not fit, −EMFILE when no descriptors are left for it;
+ * what was received is closed then.
  */
 ssize_t lsi_socket_receive(int fd, void *packet, size_t packet_bytes, int *ret_fds,
                            unsigned fds_max, unsigned *ret_fd_count);
