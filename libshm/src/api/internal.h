@@ -128,8 +128,11 @@ void lsi_wait_kick(struct lshm_context *context);
 void lsi_wait_arm(struct lshm_context *context);
 
 /* link.c: with context->control held where noted */
-struct lsi_link *lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscriber,
-                                 const struct lsi_ctl_packet *push);
+int lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscriber,
+                    const struct lsi_ctl_packet *push, struct lsi_link **ret_link);
+/* A ring that cannot be mapped is left at once, or its publisher would wait for us for ever. */
+void lsi_link_refuse(struct lshm_context *context, struct lshm_subscriber *subscriber,
+                     const struct lsi_ctl_packet *push, int error);
 void lsi_link_destroy(struct lsi_link *link);
 /* With control held: the broker has confirmed a leave; a new worker may not know of those open. */
 void lsi_link_left(struct lshm_context *context, uint64_t request);

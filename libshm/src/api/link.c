@@ -63,16 +63,17 @@ static int make_window(struct lsi_link *link, struct lshm_cell *cell)
     return 0;
 }
 
-struct lsi_link *lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscriber,
-                                 const struct lsi_ctl_packet *push)
+int lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscriber,
+                    const struct lsi_ctl_packet *push, struct lsi_link **ret_link)
 {
     const struct lsi_ctl_push_ring *message = &push->push_ring;
     uint64_t cell_bytes = (uint64_t)lsi_cell_lines(subscriber->holds) * LSHM_LINE_BYTES;
     struct lshm_cell *cell = lsi_part_at(context->control_parts, message->cell, cell_bytes);
     struct lsi_link *link = calloc(1, sizeof *link);
+    int r;
 
     if (link == NULL)
-        return NULL;
+        return -ENOMEM;
     link->subscriber = subscriber;
     link->number = message->link;
     link->publisher = message->publisher;
@@ -80,12 +81,15 @@ struct lsi_link *lsi_link_create(struct lshm_context *context, struct lshm_subsc
     link->fresh = message->flags & LSI_CTL_RING_NEW;
     link->geometry = message->geometry;
     link->record = lsi_part_at(context->board, message->record, sizeof *link->record);
-    if (cell == NULL || link->record == NULL || map_ring(link, push) < 0 ||
-        make_window(link, cell) < 0) {
+    r = cell == NULL || link->record == NULL ? -ENOMEM : map_ring(link, push);
+    if (r == 0)
+        r = make_window(link, cell);
+    if (r < 0) {
         lsi_link_destroy(link);
-        return NULL;
+        return r;
     }
-    return link;
+    *ret_link = link;
+    return 0;
 }
 
 void lsi_link_destroy(struct lsi_link *link)
@@ -108,10 +112,14 @@ void lsi_link_destroy(struct lsi_link *link)
 
 bool lsi_subscriber_knows(const struct lshm_subscriber *subscriber, uint64_t number)
 {
+    const struct lsi_leaving *leaving;
     const struct lsi_link *link;
 
     for (uint32_t i = 0; i < subscriber->links_count; i++)
         if (subscriber->links[i] != NULL && subscriber->links[i]->number == number)
+            return true;
+    LIST_FOREACH(leaving, &subscriber->context->leaving, entry)
+        if (leaving->link == number)
             return true;
     STAILQ_FOREACH(link, &subscriber->incoming, entry)
         if (link->number == number)
@@ -184,23 +192,35 @@ static void send_leave(struct lshm_context *context, const struct lsi_leaving *l
 
 /* Tells the broker that nothing is used through this link any more; nobody waits for the answer,
  * since a broker that is away must not hold up the data path. With control held. */
-static void leave(struct lsi_link *link)
+static void leave(struct lshm_context *context, const struct lsi_leaving *what)
 {
-    struct lshm_context *context = link->subscriber->context;
     struct lsi_leaving *leaving = calloc(1, sizeof *leaving);
 
-    lsi_cell_close(link->window.cell);
+    if (what->cell != NULL)
+        lsi_cell_close(what->cell);
     if (leaving == NULL)
         return; /* the cell is lost to this client, and nobody else needs it */
-    *leaving = (struct lsi_leaving){
-        .request = ++context->next_request,
-        .subscriber = link->subscriber->number,
-        .link = link->number,
-        .cell = link->window.cell,
-        .holds = link->window.holds,
-    };
+    *leaving = *what;
+    leaving->request = ++context->next_request;
     LIST_INSERT_HEAD(&context->leaving, leaving, entry);
     send_leave(context, leaving);
+}
+
+void lsi_link_refuse(struct lshm_context *context, struct lshm_subscriber *subscriber,
+                     const struct lsi_ctl_packet *push, int error)
+{
+    const struct lsi_ctl_push_ring *message = &push->push_ring;
+    uint64_t cell_bytes = (uint64_t)lsi_cell_lines(subscriber->holds) * LSHM_LINE_BYTES;
+    const struct lsi_leaving what = {
+        .subscriber = message->subscriber,
+        .link = message->link,
+        .cell = lsi_part_at(context->control_parts, message->cell, cell_bytes),
+        .holds = subscriber->holds,
+    };
+
+    leave(context, &what);
+    /* RLX: the port's thread tells the application; the news bring it to look. */
+    lsi_store_relaxed(&subscriber->failed, error);
 }
 
 void lsi_link_left(struct lshm_context *context, uint64_t request)
@@ -216,7 +236,8 @@ void lsi_link_left(struct lshm_context *context, uint64_t request)
 
         if (leaving->request != request)
             continue;
-        lsi_cell_reset(leaving->cell, leaving->holds);
+        if (leaving->cell != NULL)
+            lsi_cell_reset(leaving->cell, leaving->holds);
         LIST_REMOVE(leaving, entry);
         free(leaving);
         lsi_control_send(context, &message.header, sizeof message);
@@ -242,7 +263,12 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
 
         if (link == NULL || !link->drained || lsi_window_out(&link->window) > 0)
             continue;
-        leave(link);
+        leave(context, &(struct lsi_leaving){
+            .subscriber = subscriber->number,
+            .link = link->number,
+            .cell = link->window.cell,
+            .holds = link->window.holds,
+        });
         subscriber->taken_before += link->taken;
         subscriber->lost_before += link->lost_start + link->corrupt;
         subscriber->corrupt_before += link->corrupt;

@@ -210,6 +210,7 @@ struct lshm_subscriber {
     struct lsi_link **links;        /* LSI_LINKS_MAX, by index; NULL: unused */
     uint32_t links_count;           /* highest used index + 1 */
     uint32_t drained;               /* links that may be left when their samples are back */
+    int failed;                     /* a ring could not be mapped: take says so, once */
     uint32_t next_link;             /* fair take: where the next call starts */
     struct lsi_link_queue incoming; /* under control */
     uint32_t news;                  /* incoming is not empty (any thread) */

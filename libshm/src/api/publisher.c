@@ -161,6 +161,19 @@ static int map_memory(struct lshm_publisher *publisher, const struct lsi_ctl_pac
     return make_arrays(publisher);
 }
 
+/* With control held. The broker forgets a port whose memory could not be mapped. */
+static void give_up(struct lshm_publisher *publisher)
+{
+    struct lsi_ctl_port_close request = {
+        .header = { .type = LSI_CTL_PUBLISHER_CLOSE },
+        .port = publisher->number,
+    };
+    struct lsi_ctl_packet reply;
+
+    lsi_control_request(publisher->context, &request.header, sizeof request, &reply, NULL);
+    lsi_ctl_close_fds(&reply, 0);
+}
+
 /* With control held. */
 static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_open *request,
                      struct lshm_error *reterr_error)
@@ -179,18 +192,15 @@ static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_
                           "fewer slots, or see lshm doctor for memory limits", (unsigned long long)
                           lsi_geometry_bytes(&publisher->geometry), lshm_strerror(r));
         mapped.header.id = request->header.id;
-        mapped.header.status = r;
         mapped.regions[mapped.count++] = publisher->geometry.ring_region;
         for (uint32_t i = 0; i < publisher->geometry.segment_count; i++)
             mapped.regions[mapped.count++] = publisher->geometry.segment_regions[i];
     }
     lsi_ctl_close_fds(&reply, 0);
-    if (mapped.header.id != 0) {
-        int sent = lsi_control_send(context, &mapped.header, sizeof mapped);
-
-        if (r == 0)
-            r = sent;
-    }
+    if (mapped.header.id != 0 && r < 0)
+        give_up(publisher);
+    else if (mapped.header.id != 0)
+        r = lsi_control_send(context, &mapped.header, sizeof mapped);
     while (r == 0) {
         r = lsi_control_await(context, &request->header, sizeof *request, &reply, reterr_error);
         lsi_ctl_close_fds(&reply, 0);
@@ -274,8 +284,10 @@ LSI_API int lshm_publisher_open(struct lshm_context *context, const char *topic,
     if (r < 0 || (r = check_options(&given, reterr_error)) < 0)
         return r;
     publisher = calloc(1, sizeof *publisher);
-    if (publisher == NULL)
+    if (publisher == NULL) {
+        lsi_error_set(reterr_error, ENOMEM, "no memory for a publisher: see ulimit -v");
         return -ENOMEM;
+    }
     publisher->context = context;
     r = open_checked(publisher, topic, &given, reterr_error);
     if (r < 0) {

@@ -104,13 +104,15 @@ static void take_ring(struct lshm_context *context, const struct lsi_ctl_packet 
 {
     struct lshm_subscriber *subscriber = find_subscriber(context, push->push_ring.subscriber);
     struct lsi_link *link;
+    int r;
 
     if (subscriber == NULL || lsi_subscriber_knows(subscriber, push->push_ring.link))
         return;
-    link = lsi_link_create(context, subscriber, push);
-    if (link == NULL)
-        return;
-    STAILQ_INSERT_TAIL(&subscriber->incoming, link, entry);
+    r = lsi_link_create(context, subscriber, push, &link);
+    if (r == 0)
+        STAILQ_INSERT_TAIL(&subscriber->incoming, link, entry);
+    else
+        lsi_link_refuse(context, subscriber, push, r);
     /* RLX: a hint; the port's thread takes the link with control held. */
     lsi_store_relaxed(&subscriber->news, 1);
     lsi_wait_kick(context);

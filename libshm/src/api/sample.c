@@ -177,9 +177,10 @@ static void take_in_news(struct lshm_subscriber *subscriber)
 
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
 {
-    bool has = false;
+    bool has;
 
     take_in_news(subscriber);
+    has = lsi_load_relaxed(&subscriber->failed) != 0; /* RLX: see where it is set */
     for (uint32_t i = 0; i < subscriber->links_count && !has; i++) {
         struct lsi_link *link = subscriber->links[i];
 
@@ -215,6 +216,11 @@ static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size
         lsi_subscriber_prune(subscriber);
     if (got > 0)
         return (int)got;
+    /* RLX: see where it is set. */
+    if (error == 0 && LSI_UNLIKELY(lsi_load_relaxed(&subscriber->failed) != 0)) {
+        error = lsi_load_relaxed(&subscriber->failed);
+        lsi_store_relaxed(&subscriber->failed, 0);
+    }
     if (error == 0 && subscriber->context->polled)
         lsi_wait_arm(subscriber->context);
     return error;

@@ -132,8 +132,10 @@ LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic
     if (r < 0 || (r = check_options(&given, reterr_error)) < 0)
         return r;
     subscriber = calloc(1, sizeof *subscriber);
-    if (subscriber == NULL)
+    if (subscriber == NULL) {
+        lsi_error_set(reterr_error, ENOMEM, "no memory for a subscriber: see ulimit -v");
         return -ENOMEM;
+    }
     subscriber->magic = LSI_SUBSCRIBER_MAGIC;
     subscriber->context = context;
     subscriber->window = given.window;
@@ -149,12 +151,21 @@ LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic
         pthread_mutex_lock(&context->control);
         r = open_port(subscriber, topic, reterr_error);
         pthread_mutex_unlock(&context->control);
+    } else {
+        lsi_error_set(reterr_error, r, "no memory for a subscriber: see ulimit -v");
     }
     if (r < 0) {
         subscriber_free(subscriber);
         return r;
     }
     lsi_subscriber_adopt(subscriber);
+    if (subscriber->failed < 0) {
+        r = subscriber->failed;
+        lsi_error_set(reterr_error, r, "cannot map a publisher's memory: %s; raise the memory "
+                      "limit (ulimit -v)", lshm_strerror(r));
+        lshm_subscriber_close(subscriber);
+        return r;
+    }
     *ret_subscriber = subscriber;
     return 0;
 }
