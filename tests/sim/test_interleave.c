@@ -32,6 +32,7 @@
 #define WINDOW 2u
 #define HOLDS 2u
 #define MESSAGES 12u
+#define MESSAGES_OF_HOLDS 60u
 #define TRIES 60u
 
 struct sample {
@@ -43,6 +44,7 @@ static struct world {
     struct lst_pub pub;
     struct lsi_publication *p;
     uint64_t payload[SLOTS];
+    uint64_t messages;
     bool sleeps;
     bool woken[CELLS];         /* the channel to each reader; private, set by a system call */
     bool publisher_woken;
@@ -55,6 +57,7 @@ static void world_init(uint32_t history)
     lst_pub_init(&w.pub, ENTRIES, ENTRY_BYTES, SLOTS, 0);
     w.p = &w.pub.publication;
     w.p->history = history;
+    w.messages = MESSAGES;
     for (uint32_t i = 0; i < CELLS; i++)
         lst_cell_new(&w.pub, i, HOLDS);
     lst_parts(&w.pub, 1);
@@ -78,6 +81,9 @@ static void verify(const struct sample *s, const char *what)
 {
     if (lsi_load_relaxed(&w.payload[s->slot]) != s->seq + 1)
         sim_broken(what);
+    /* The publisher's own account, as of now. */
+    if (w.pub.states[s->slot] == LSHM_SLOT_FREE || w.pub.states[s->slot] == LSHM_SLOT_LOANED)
+        sim_broken("a slot in use was freed");
 }
 
 static bool take(struct lst_sub *sub, struct sample *s)
@@ -130,7 +136,7 @@ static void read_messages(struct lst_sub *sub, uint32_t cell, uint64_t goal)
     struct sample out[WINDOW + HOLDS];
     uint32_t count = 0;
 
-    for (uint32_t tries = 0; goal > 0 && (w.sleeps || tries < TRIES); tries++) {
+    for (uint32_t tries = 0; goal > 0 && (w.sleeps || tries < TRIES) && !sim.broken; tries++) {
         bool any = false;
 
         while (goal > 0 && count < 1 + sim_dice(WINDOW + HOLDS) && take(sub, &out[count])) {
@@ -161,7 +167,7 @@ static void run_reader(void *arg)
 {
     struct lst_sub *sub = arg;
 
-    read_messages(sub, 0, MESSAGES);
+    read_messages(sub, 0, w.messages);
 }
 
 /* Cells 1 and 2, one after the other in row 1 and, at last, once more cell 1. */
@@ -187,8 +193,8 @@ static void run_joiner(void *arg)
         start = lsi_cell_join(w.pub.cells[cell], w.pub.ring, start);
         lst_sub_init(&sub, &w.pub, w.pub.cells[cell], WINDOW, HOLDS, start);
         tell_publisher(&sub); /* its unset cursor gated */
-        if (start < MESSAGES && use < 2)
-            read_messages(&sub, cell, sim_dice((uint32_t)(MESSAGES - start) + 1));
+        if (start < w.messages && use < 2)
+            read_messages(&sub, cell, sim_dice((uint32_t)(w.messages - start) + 1));
         lst_sub_free(&sub);
         lsi_fence_full(); /* its death, seen by the broker */
         lst_row_state(&w.pub, 1, LSHM_ROW_GONE);
@@ -251,7 +257,7 @@ static void run_publisher(void *arg)
     uint32_t tries = 0;
 
     (void)arg;
-    while (w.p->writer.tail < MESSAGES && tries < TRIES) {
+    while (w.p->writer.tail < w.messages && tries < TRIES && !sim.broken) {
         struct lsi_descriptor d = { .time_ns = w.p->writer.tail };
         uint32_t slot = try_loan();
 
@@ -303,6 +309,65 @@ static void run_world(bool sleeps, uint32_t history)
         if (w.p->slots.free_count + (w.p->writer.tail - w.p->committed) + w.p->limbo_count != SLOTS)
             sim_broken("a slot was lost");
     }
+    lst_sub_free(&sub);
+    lst_pub_free(&w.pub);
+}
+
+/* One reader that keeps older samples, and a publisher that looks at its holds all the time. */
+
+static void run_keeper(void *arg)
+{
+    struct lst_sub *sub = arg;
+    struct sample out[3];
+
+    for (uint32_t tries = 0; tries < w.messages * 8 && !sim.broken; tries++) {
+        uint32_t count = 0;
+
+        while (count < 3 && take(sub, &out[count]))
+            count++;
+        if (count == 0)
+            sim_pause();
+        while (count > 0) {
+            uint32_t at = count > 1 ? 1 : 0; /* so 0 becomes a hold, at the latest now */
+
+            verify(&out[at], "wrong payload at release");
+            lsi_window_release(&sub->window, out[at].index);
+            lsi_window_settle(&sub->window, 0);
+            out[at] = out[--count];
+        }
+    }
+}
+
+static void run_scanner(void *arg)
+{
+    (void)arg;
+    for (uint32_t tries = 0; tries < w.messages * 8 && !sim.broken; tries++) {
+        struct lsi_descriptor d = { .time_ns = w.p->writer.tail };
+        uint32_t slot = LSI_SLOT_NONE;
+
+        if (w.p->writer.tail < w.messages && lsi_publication_has_entry(w.p, 0))
+            slot = lsi_slots_loan(&w.p->slots);
+        if (slot != LSI_SLOT_NONE) {
+            lsi_store_relaxed(&w.payload[slot], w.p->writer.tail + 1);
+            d.handle = slot + 1;
+            lsi_publication_publish(w.p, &d, NULL, slot);
+        }
+        reclaim(0);
+    }
+}
+
+static void run_holds(void)
+{
+    struct lst_sub sub;
+
+    world_init(0);
+    w.messages = MESSAGES_OF_HOLDS;
+    lst_row_live(&w.pub, 0, 0, 0, WINDOW, HOLDS);
+    lst_sub_init(&sub, &w.pub, w.pub.cells[0], WINDOW, HOLDS,
+                 lsi_cell_join(w.pub.cells[0], w.pub.ring, 0));
+    sim_add(run_scanner, NULL);
+    sim_add(run_keeper, &sub);
+    sim_run();
     lst_sub_free(&sub);
     lst_pub_free(&w.pub);
 }
@@ -483,6 +548,13 @@ static void test_interleave__joins_and_holds_on_a_weak_machine__the_same(void **
     explore(with_history, true);
 }
 
+static void test_interleave__holds_come_and_go__none_is_missed(void **state)
+{
+    (void)state;
+    explore(run_holds, false);
+    explore(run_holds, true);
+}
+
 static void test_interleave__sleepers__all_are_woken(void **state)
 {
     (void)state;
@@ -509,6 +581,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interleave__joins_and_holds__nothing_is_freed_too_early),
         cmocka_unit_test(test_interleave__joins_and_holds_on_a_weak_machine__the_same),
+        cmocka_unit_test(test_interleave__holds_come_and_go__none_is_missed),
         cmocka_unit_test(test_interleave__sleepers__all_are_woken),
         cmocka_unit_test(test_interleave__overwritten_entries__are_never_mixed),
         cmocka_unit_test(test_interleave__rows_used_again__are_read_whole_and_in_the_end),
