@@ -204,6 +204,8 @@ static bool look_for_all(struct lshm_context *context)
 
     LIST_FOREACH(waiter, &context->waiters, entry) {
         waiter->covered = true;
+        if (waiter->found)
+            continue; /* on its way out, for which it needs the lock that only blocking gives up */
         waiter->found = waiter->ready(waiter->port);
         any |= waiter->found;
     }
