@@ -23,7 +23,8 @@
 #include "tail.h"
 #include "topic.h"
 
-#define PEER_WAIT_NS UINT64_C(5000000000) /* for a subscriber that must map another control part */
+/* For a subscriber that must map another control part: less than a client waits for its answer. */
+#define PEER_WAIT_NS UINT64_C(2000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 static void join(struct publisher *publisher, struct client *client, struct topic *topic)
