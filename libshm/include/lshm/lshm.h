@@ -29,9 +29,11 @@
  * THREADS    Ports of one context may be used from different threads at once; one port from one
  *            thread at a time. Only release is legal from any thread. Open and close are not for
  *            signal handlers.
- * FORK       A forked child must not use its parent's context: every call returns −ECHILD there.
- *            Messages are not mapped in the child: touching one is a fault. exec() is fine.
- * TIME       Time-outs are in ns; negative waits for ever, 0 does not wait.
+ * FORK       A forked child must not use its parent's context: calls that return an int return
+ *            −ECHILD there, close does nothing. Messages are not mapped in the child: touching one
+ *            is a fault. exec() is fine.
+ * TIME       Time-outs of waits are in ns; negative waits for ever, 0 does not wait. A signal does
+ *            not end a wait.
  * OPTIONS    Structs that begin with `size`: set it to sizeof, zero the rest; zero means default.
  */
 #ifndef LSHM_LSHM_H
@@ -88,7 +90,7 @@ struct lshm_context_options {
     uint64_t size;
     const char *socket;     /* NULL: LSHM_SOCKET, then the usual places (lshm_socket_path) */
     const char *name;       /* shown by tools; NULL: the program's name */
-    int64_t timeout_ns;     /* for each request to the broker; 0: 5 s */
+    int64_t timeout_ns;     /* for each request to the broker; 0 or less: 5 s */
     uint32_t flags;         /* LSHM_CONTEXT_… */
     uint32_t reserved;
 };
@@ -102,7 +104,7 @@ void lshm_context_close(struct lshm_context *context);
  * One descriptor for poll/epoll/select that becomes readable when a port of this context may have
  * something: a message to take, room to loan, news. Owned by the context. Once it was asked for, a
  * take that returned 0 and a loan that returned −LSHM_EAGAIN have armed it: call them until then,
- * then poll.
+ * then poll. A process that polls it uses all ports of the context from one thread.
  */
 int lshm_context_get_fd(struct lshm_context *context);
 /* The number the broker gave this client. */
@@ -117,7 +119,7 @@ int lshm_socket_path(const char *option, char *path, size_t path_bytes);
  * PUBLISHER
  */
 #define LSHM_PUBLISHER_TIMESTAMPS 1u /* stamp each message (some 25 ns each) */
-#define LSHM_PUBLISHER_NEVER_WAITS 2u /* never sleeps for room: readers release without a fence */
+#define LSHM_PUBLISHER_NEVER_WAITS 2u /* spins at most, never sleeps: readers release fence-free */
 struct lshm_publisher_options {
     uint64_t size;
     uint64_t payload_bytes;  /* largest payload; 0: 4096 */
@@ -126,7 +128,7 @@ struct lshm_publisher_options {
     uint32_t entry_bytes;    /* 64, 128, 256, 512 or 1024: the first 64 are the descriptor, the rest
                                 takes a small payload; 0: 128 */
     uint32_t loans_max;      /* loans out at a time; 0: 64 */
-    int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, −1: ever */
+    int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, < 0: ever */
     uint64_t spin_ns;        /* of that, how long it spins before it sleeps */
     uint32_t flags;          /* LSHM_PUBLISHER_… */
     uint32_t reserved;
@@ -139,7 +141,7 @@ void lshm_publisher_close(struct lshm_publisher *publisher);
 
 /*
  * Memory for one payload of at most `length` bytes: 0, or
- *   −LSHM_EAGAIN   a lossless reader has not passed the oldest message (after wait_ns)
+ *   −LSHM_EAGAIN   readers have not passed the oldest messages, or keep the slots (after wait_ns)
  *   −LSHM_ENOSLOT  loans_max loans are out, or every slot is
  *   −LSHM_ETOOBIG  length > payload_bytes
  *   −EDEADLK       it would wait for a subscriber that this very thread reads
@@ -164,7 +166,10 @@ int lshm_publisher_abort_batch(struct lshm_publisher *publisher, struct lshm_mes
                                size_t count);
 /* Copies `length` bytes into a loan and publishes it. */
 int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length);
-/* 1 when a loan would not have to wait, 0 when that did not happen in time. */
+/*
+ * 1 when a loan would not have to wait, 0 when that did not happen in time; −LSHM_ENOSLOT, −EDEADLK
+ * as above. With slots it waits for one, also when the next message would fit an entry.
+ */
 int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns);
 
 struct lshm_publisher_statistics {
@@ -214,12 +219,19 @@ void lshm_subscriber_close(struct lshm_subscriber *subscriber);
 int lshm_subscriber_take(struct lshm_subscriber *subscriber, struct lshm_message *ret_message);
 /* Done with a sample: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. Any order, any thread. */
 int lshm_subscriber_release(struct lshm_subscriber *subscriber, struct lshm_message *message);
-/* Batches: take_batch gives 0 … count messages; release_batch does all or none, returns count. */
+/*
+ * Batches: take_batch gives 0 … count messages. release_batch returns count: from the thread that
+ * takes it does all or none; from another it does all that are valid, and returns the first error.
+ */
 int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
                                struct lshm_message *ret_messages, size_t count);
 int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
                                   struct lshm_message *messages, size_t count);
-/* 1 when there is something to take, 0 when there was nothing in time. */
+/*
+ * 1 when there is something to take (or an error to be told), 0 when there was nothing in time,
+ * −LSHM_EGONE when nothing can come any more: no publisher, and the broker is gone. −EINVAL when it
+ * would have to wait with LSHM_SUBSCRIBER_NEVER_WAITS.
+ */
 int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns);
 
 struct lshm_subscriber_statistics {
