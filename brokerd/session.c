@@ -140,7 +140,9 @@ static void hello(struct broker *broker, struct client *client,
     const struct lsi_ctl_hello *request = &packet->hello;
     int status;
 
-    if (request->abi_major != LSHM_ABI_MAJOR) {
+    /* Before 1.0 a minor may change anything. */
+    if (request->abi_major != LSHM_ABI_MAJOR ||
+        (LSHM_ABI_MAJOR == 0 && request->abi_minor != LSHM_ABI_MINOR)) {
         session_cut(broker, client, -LSHM_EVERSION,
                     "ABI %u.%u is not the broker's %u.%u (brokerd " LSHM_VERSION
                     "); use the liblshm of the broker's version",
