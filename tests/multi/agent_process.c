@@ -49,7 +49,7 @@ static unsigned long long count_fds(void)
 static long long limit(const char *what, unsigned long long more)
 {
     int is_fds = strcmp(what, "fds") == 0;
-    int resource = is_fds ? RLIMIT_NOFILE : RLIMIT_AS;
+    __rlimit_resource_t resource = is_fds ? RLIMIT_NOFILE : RLIMIT_AS;
     struct rlimit limit;
 
     if (getrlimit(resource, &limit) != 0)
