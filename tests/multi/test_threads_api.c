@@ -3,7 +3,7 @@
  * Threads of one process: ports of one context used at once, releases by another thread than the
  * one that takes, ports that come and go meanwhile.
  *
- * covers: T1 T2 L1 L2 L3 S1 W1
+ * covers: T1 T2 L1 L2 L3 L4 L5 S1 W1
  */
 #include <errno.h>
 #include <pthread.h>

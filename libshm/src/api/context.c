@@ -226,7 +226,7 @@ LSI_API int lshm_context_open(const struct lshm_context_options *options,
     struct lshm_context *context;
     int r = lsi_options_copy(&given, sizeof given, options);
 
-    if (r < 0 || given.flags & ~LSHM_CONTEXT_DUMP) {
+    if (r < 0 || given.flags & ~LSHM_CONTEXT_DUMP || given.reserved != 0) {
         lsi_error_set(reterr_error, EINVAL, "the context's options have unknown or unset fields: "
                       "set size to sizeof, and zero the rest");
         return -EINVAL;
@@ -272,5 +272,5 @@ LSI_API void lshm_context_close(struct lshm_context *context)
 
 LSI_API uint64_t lshm_context_get_client(const struct lshm_context *context)
 {
-    return context->client;
+    return context != NULL && context->magic == LSI_CONTEXT_MAGIC ? context->client : 0;
 }

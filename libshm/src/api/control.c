@@ -62,11 +62,59 @@ static void handle_push(struct lshm_context *context, struct lsi_ctl_packet *pac
     context->received = packet->header.id;
 }
 
-/* A reply that nobody waits for: to LINK_LEAVE, or to a request that timed out. */
+/* A port that was opened after we had given up waiting is closed again. */
+static void close_stray(struct lshm_context *context, uint32_t type, uint64_t port)
+{
+    struct lsi_ctl_port_close close = {
+        .header = { .type = type, .id = ++context->next_request },
+        .port = port,
+    };
+    struct lsi_ctl_link reset = {
+        .header = { .type = LSI_CTL_LINK_RESET },
+        .subscriber = port,
+    };
+
+    lsi_control_send(context, &close.header, sizeof close);
+    if (type == LSI_CTL_SUBSCRIBER_CLOSE) /* its rings were never joined: the cells are unset */
+        lsi_control_send(context, &reset.header, sizeof reset);
+}
+
+static void close_abandoned(struct lshm_context *context, const struct lsi_ctl_packet *packet)
+{
+    switch (packet->header.type) {
+    case LSI_CTL_PUBLISHER_MEMORY:
+        close_stray(context, LSI_CTL_PUBLISHER_CLOSE, packet->publisher_memory.publisher);
+        break;
+    case LSI_CTL_PUBLISHER_OPEN | LSI_CTL_REPLY:
+        close_stray(context, LSI_CTL_PUBLISHER_CLOSE, packet->publisher_open_reply.publisher);
+        break;
+    case LSI_CTL_SUBSCRIBER_OPEN | LSI_CTL_REPLY:
+        close_stray(context, LSI_CTL_SUBSCRIBER_CLOSE, packet->subscriber_open_reply.subscriber);
+        break;
+    }
+}
+
+static void abandon(struct lshm_context *context, uint64_t request)
+{
+    context->abandoned[context->abandoned_count++ % LSI_ABANDONED] = request;
+}
+
+static bool is_abandoned(const struct lshm_context *context, uint64_t request)
+{
+    for (uint32_t i = 0; i < LSI_ABANDONED; i++)
+        if (context->abandoned[i] == request)
+            return request != 0;
+    return false;
+}
+
+/* A reply that nobody waits for: to LINK_LEAVE, to a request that timed out, or a worker's
+ * repetition of what its predecessor had said already. */
 static void handle_stray(struct lshm_context *context, struct lsi_ctl_packet *packet)
 {
     if (packet->header.type == (LSI_CTL_LINK_LEAVE | LSI_CTL_REPLY))
         lsi_link_left(context, packet->header.id);
+    else if (is_abandoned(context, packet->header.id) && packet->header.status == 0)
+        close_abandoned(context, packet);
     lsi_ctl_close_fds(packet, 0);
 }
 
@@ -133,13 +181,15 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
         }
     }
     reply->fd_count = 0;
-    if (r == -ETIMEDOUT)
+    if (r == -ETIMEDOUT) {
+        abandon(context, request->id);
         lsi_error_set(reterr_error, r,
                       "the broker did not answer within %lld ms: is it stopped or overloaded? "
                       "Try again, or raise timeout_ns",
                       (long long)(context->timeout_ns / 1000000));
-    else
+    } else {
         explain_broken(reterr_error, broken(context, r));
+    }
     return r;
 }
 

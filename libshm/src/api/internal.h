@@ -67,7 +67,8 @@ static inline unsigned lsi_context_map_flags(const struct lshm_context *context)
 int lsi_context_map_control(struct lshm_context *context, int fd, uint64_t region, uint32_t part,
                             uint64_t bytes);
 
-uint32_t lsi_context_new_port(struct lshm_context *context);
+/* For tokens: one of 65,535 in this process. */
+uint32_t lsi_new_port(void);
 
 /* subscriber.c: what both kinds of port begin with; statistics are filled up to their size */
 int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, size_t bytes,
@@ -116,7 +117,10 @@ extern const struct lsi_roster_operations lsi_publisher_roster_operations;
 int lsi_wait_open(struct lshm_context *context);
 void lsi_wait_close(struct lshm_context *context);
 int lsi_wait_add_channel(struct lshm_context *context, int fd);
-/* Sleeps until ready() says so or the deadline (CLOCK_MONOTONIC, UINT64_MAX: none): 1 or 0. */
+/*
+ * Sleeps until ready() says so or the deadline (CLOCK_MONOTONIC, UINT64_MAX: none): 1 or 0. Without
+ * a broker 0 comes after the time of a request at the latest: then nobody can say that a peer died.
+ */
 int lsi_wait(struct lshm_context *context, lsi_ready_function *ready, void *port,
              uint64_t deadline_ns);
 /* Wakes this process's own sleepers. */

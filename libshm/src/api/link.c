@@ -156,20 +156,22 @@ static uint32_t free_index(struct lshm_subscriber *subscriber)
     return subscriber->links_count < LSI_LINKS_MAX ? subscriber->links_count++ : UINT32_MAX;
 }
 
-void lsi_subscriber_adopt(struct lshm_subscriber *subscriber)
+/* Joins the next ring that has arrived; NULL: there is none. */
+static struct lsi_link *adopt_one(struct lshm_subscriber *subscriber)
 {
     struct lshm_context *context = subscriber->context;
     struct lsi_link *link;
+    uint32_t index;
 
     pthread_mutex_lock(&context->control);
     lsi_control_drain(context);
-    /* RLX: with control held, as all who set it. */
-    lsi_store_relaxed(&subscriber->news, 0);
-    while ((link = STAILQ_FIRST(&subscriber->incoming)) != NULL) {
-        uint32_t index = free_index(subscriber);
-
-        if (index == UINT32_MAX)
-            break;
+    link = STAILQ_FIRST(&subscriber->incoming);
+    index = link != NULL ? free_index(subscriber) : UINT32_MAX;
+    if (index == UINT32_MAX) {
+        /* RLX: with control held, as all who set it. */
+        lsi_store_relaxed(&subscriber->news, 0);
+        link = NULL;
+    } else {
         STAILQ_REMOVE_HEAD(&subscriber->incoming, entry);
         join(link);
         subscriber->links[index] = link;
@@ -177,6 +179,16 @@ void lsi_subscriber_adopt(struct lshm_subscriber *subscriber)
         lsi_store_relaxed(&context->joined_ns, lsi_now_ns());
     }
     pthread_mutex_unlock(&context->control);
+    return link;
+}
+
+void lsi_subscriber_adopt(struct lshm_subscriber *subscriber)
+{
+    struct lsi_link *link;
+
+    /* A cell that was unset has gated: its publisher may sleep for want of this cursor. */
+    while ((link = adopt_one(subscriber)) != NULL)
+        lsi_link_notify(link);
 }
 
 static void send_leave(struct lshm_context *context, const struct lsi_leaving *leaving)
@@ -256,6 +268,7 @@ void lsi_links_leave_again(struct lshm_context *context)
 void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
 {
     struct lshm_context *context = subscriber->context;
+    bool busy = false;
 
     pthread_mutex_lock(&context->control);
     for (uint32_t i = 0; i < subscriber->links_count; i++) {
@@ -263,6 +276,14 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
 
         if (link == NULL || !link->drained || lsi_window_out(&link->window) > 0)
             continue;
+        pthread_mutex_lock(&subscriber->release_lock);
+        /* RLX: with the lock held nobody adds to the list. */
+        busy = lsi_load_relaxed(&subscriber->released) != 0;
+        if (!busy)
+            subscriber->links[i] = NULL;
+        pthread_mutex_unlock(&subscriber->release_lock);
+        if (busy)
+            break; /* its list may name this link: drained first, at the next call */
         leave(context, &(struct lsi_leaving){
             .subscriber = subscriber->number,
             .link = link->number,
@@ -272,14 +293,11 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
         subscriber->taken_before += link->taken;
         subscriber->lost_before += link->lost_start + link->corrupt;
         subscriber->corrupt_before += link->corrupt;
-        pthread_mutex_lock(&subscriber->release_lock);
-        subscriber->links[i] = NULL;
-        pthread_mutex_unlock(&subscriber->release_lock);
         lsi_link_destroy(link);
     }
     while (subscriber->links_count > 0 && subscriber->links[subscriber->links_count - 1] == NULL)
         subscriber->links_count--;
-    subscriber->drained = 0;
+    subscriber->drained = busy;
     pthread_mutex_unlock(&context->control);
 }
 

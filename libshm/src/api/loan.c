@@ -153,7 +153,7 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
     uint64_t now = lsi_now_ns();
     uint64_t deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
     uint64_t spin_end = now + publisher->spin_ns;
-    int r;
+    int r, woken;
 
     if (spin_end > deadline)
         spin_end = deadline;
@@ -172,9 +172,12 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
         publisher->lacks_slot = publisher_lacks_slot(publisher);
         store_waiting(publisher, true);
         /* The sleep's own fence (S1) stands between the waiting word and its look. */
-        lsi_wait(publisher->context, lsi_publisher_ready, publisher, deadline);
+        woken = lsi_wait(publisher->context, lsi_publisher_ready, publisher, deadline);
         store_waiting(publisher, false);
         r = make_room(publisher, slot);
+        /* RLX: set once. */
+        if (r == -LSHM_EAGAIN && !woken && lsi_load_relaxed(&publisher->context->broken) != 0)
+            return -LSHM_EGONE;
     }
     return r;
 }
@@ -331,7 +334,7 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
 
 /* All or none: each loan is claimed first, so that one named twice makes the batch stale. */
 static int claim_loans(struct lshm_publisher *publisher, const struct lshm_message *messages,
-                       size_t count)
+                       size_t count, bool check_length)
 {
     uint32_t index = 0;
     size_t i;
@@ -339,7 +342,8 @@ static int claim_loans(struct lshm_publisher *publisher, const struct lshm_messa
 
     for (i = 0; i < count; i++) {
         r = find_loan(publisher, &messages[i], &index);
-        if (r == 0 && messages[i].length > publisher->loans[index].capacity)
+        if (r == 0 && check_length &&
+            messages[i].length > publisher->loans[index].capacity)
             r = -LSHM_ETOOBIG;
         if (LSI_UNLIKELY(r < 0))
             break;
@@ -353,7 +357,7 @@ static int claim_loans(struct lshm_publisher *publisher, const struct lshm_messa
 
 static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
 {
-    int r = claim_loans(publisher, messages, count);
+    int r = claim_loans(publisher, messages, count, true);
 
     if (LSI_UNLIKELY(r < 0))
         return r;
@@ -408,21 +412,18 @@ void lsi_publisher_return_loans(struct lshm_publisher *publisher)
 LSI_API int lshm_publisher_abort_batch(struct lshm_publisher *publisher,
                                        struct lshm_message *messages, size_t count)
 {
-    uint32_t index;
+    int r;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
     if (count > publisher->loans_max)
         return -LSHM_ESTALE;
-    for (size_t i = 0; i < count; i++) {
-        int r = find_loan(publisher, &messages[i], &index);
-
-        if (r < 0)
-            return r;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (find_loan(publisher, &messages[i], &index) == 0)
-            abort_one(publisher, index);
-    return (int)count;
+    if (!lsi_port_enter(&publisher->busy))
+        return -LSHM_EBUSY;
+    r = claim_loans(publisher, messages, count, false);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        abort_one(publisher, TOKEN_LOAN(messages[i].token));
+    lsi_port_leave(&publisher->busy);
+    return r < 0 ? r : (int)count;
 }
 
 LSI_API int lshm_publisher_abort(struct lshm_publisher *publisher, struct lshm_message *message)
@@ -450,9 +451,12 @@ LSI_API int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeou
     int r;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    if (!lsi_port_enter(&publisher->busy))
+        return -LSHM_EBUSY;
     slot = publisher->geometry.slot_count > 0;
     r = make_room(publisher, slot);
     if (r == -LSHM_EAGAIN && timeout_ns != 0)
         r = wait_for_room(publisher, slot, timeout_ns);
+    lsi_port_leave(&publisher->busy);
     return r == 0 ? 1 : r == -LSHM_EAGAIN ? 0 : r;
 }

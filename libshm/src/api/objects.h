@@ -38,6 +38,7 @@
 #define LSI_PARTS_MAX 64u
 #define LSI_PEER_BUCKETS 64u
 #define LSI_LINKS_MAX 32768u
+#define LSI_ABANDONED 16u
 #define LSI_DEFAULT_TIMEOUT_NS 5000000000
 
 struct lsi_part {
@@ -105,12 +106,13 @@ struct lshm_context {
 
     pthread_mutex_t control;
     uint64_t next_request;
+    uint64_t abandoned[LSI_ABANDONED]; /* requests that timed out: their ports are closed again */
+    uint32_t abandoned_count;
     uint64_t received;              /* last push number acted on */
     struct lshm_subscriber *opening; /* its links arrive before its number does */
     struct lsi_publisher_list publishers;
     struct lsi_subscriber_list subscribers;
     struct lsi_leaving_list leaving;
-    uint32_t next_port;             /* numbers for tokens, from 1 */
     uint64_t joined_ns;             /* when a ring was joined last (any thread) */
 
     pthread_mutex_t peers_lock;
@@ -167,6 +169,13 @@ struct lshm_publisher {
     uint32_t busy;              /* debug builds: in use by a thread */
 };
 
+/* A sample on the list of releases by other threads. */
+struct lsi_pending {
+    uint64_t next;       /* 0: not on the list, else the next node + 1 */
+    uint32_t generation; /* the sample's, when it was put there */
+    uint32_t reserved;
+};
+
 /* One ring that a subscriber reads. */
 struct lsi_link {
     STAILQ_ENTRY(lsi_link) entry;   /* while it is incoming */
@@ -182,7 +191,7 @@ struct lsi_link {
     struct lsi_ring_reader reader;
     struct lsi_window window;
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
-    uint64_t *pending;              /* B + H: links of the list of releases (sample.c) */
+    struct lsi_pending *pending;    /* B + H: the list of releases (sample.c) */
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
     bool fresh;                     /* ring opened after the subscription: start at 0 */

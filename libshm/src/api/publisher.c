@@ -51,6 +51,12 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
                       (unsigned long long)LSI_SLOT_BYTES_MAX);
         return -LSHM_ETOOBIG;
     }
+    if (o->entry_bytes < LSHM_ENTRY_BYTES_MIN || o->entry_bytes > LSHM_ENTRY_BYTES_MAX ||
+        (o->entry_bytes & (o->entry_bytes - 1)) != 0) {
+        lsi_error_set(reterr_error, EINVAL, "entry_bytes is out of its range: it is %u; use 64, "
+                      "128, 256, 512 or 1024 (lshm.h)", o->entry_bytes);
+        return -EINVAL;
+    }
     if (o->loans_max > LOANS_MAX ||
         o->flags & ~(LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS) || o->reserved != 0) {
         lsi_error_set(reterr_error, EINVAL, "the publisher's options: loans_max is at most %u, "
@@ -264,7 +270,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
     publisher->spin_ns = o->spin_ns;
     publisher->flags = o->flags;
     pthread_mutex_lock(&context->control);
-    publisher->port = lsi_context_new_port(context);
+    publisher->port = lsi_new_port();
     r = open_port(publisher, &request, reterr_error);
     pthread_mutex_unlock(&context->control);
     if (r == 0 && lsi_roster_sync(&publisher->publication.roster) > 0)

@@ -25,7 +25,6 @@
 #define NODE(link, sample) ((((uint64_t)(link) << 16) | (sample)) + 1)
 #define NODE_LINK(node) ((uint32_t)(((node) - 1) >> 16))
 #define NODE_SAMPLE(node) ((uint32_t)(((node) - 1) & 0xffffu))
-/* pending: 0 not on the list, else the next node + 1 (so that the last one differs from 0). */
 
 __thread char lsi_thread_mark;
 
@@ -263,9 +262,6 @@ static int find_sample(const struct lshm_subscriber *subscriber, const struct ls
     s = &link->window.samples[sample];
     if ((s->generation & 0xffffu) != TOKEN_GENERATION(m->token) || s->seq != m->seq)
         return -LSHM_ESTALE; /* the generation goes up at the release */
-    /* RLX: our own word; a sample on the list has been released by another thread. */
-    if (lsi_load_relaxed(&link->pending[sample]) != 0)
-        return -LSHM_ESTALE;
     *ret_link = link;
     *ret_sample = sample;
     return 0;
@@ -281,7 +277,23 @@ static void settle(struct lsi_link *link, bool dropped)
     if (moved || dropped)
         lsi_link_notify(link);
     if (LSI_UNLIKELY(link->dead) && !lsi_link_look(link) && lsi_window_out(&link->window) == 0)
-        lsi_subscriber_prune(link->subscriber);
+        link->subscriber->drained = 1; /* the next take or wait leaves the ring */
+}
+
+/* As find_sample, for the thread that takes: not one that another thread has released. */
+static int find_own_sample(struct lshm_subscriber *subscriber, const struct lshm_message *m,
+                           struct lsi_link **ret_link, uint32_t *ret_sample)
+{
+    int r = find_sample(subscriber, m, ret_link, ret_sample);
+
+    if (LSI_UNLIKELY(r < 0))
+        return r;
+    /* RLX: who put it there has said so to nobody yet; the drain brings the order. */
+    if (LSI_UNLIKELY(lsi_load_relaxed(&(*ret_link)->pending[*ret_sample].next) != 0)) {
+        lsi_subscriber_drain_released(subscriber);
+        r = find_sample(subscriber, m, ret_link, ret_sample);
+    }
+    return r == 0 && (*ret_link)->window.samples[*ret_sample].claimed ? -LSHM_ESTALE : r;
 }
 
 static int release_one(struct lshm_subscriber *subscriber, struct lshm_message *m)
@@ -289,7 +301,7 @@ static int release_one(struct lshm_subscriber *subscriber, struct lshm_message *
     struct lsi_link *link;
     uint32_t sample;
     bool held;
-    int r = find_sample(subscriber, m, &link, &sample);
+    int r = find_own_sample(subscriber, m, &link, &sample);
 
     if (LSI_UNLIKELY(r < 0))
         return r;
@@ -305,7 +317,7 @@ static void unclaim(struct lshm_subscriber *subscriber, const struct lshm_messag
     for (size_t i = 0; i < count; i++) {
         struct lsi_link *link = subscriber->links[TOKEN_LINK(m[i].token)];
 
-        lsi_store_relaxed(&link->pending[TOKEN_SAMPLE(m[i].token)], 0); /* RLX: our own claim */
+        link->window.samples[TOKEN_SAMPLE(m[i].token)].claimed = false;
     }
 }
 
@@ -317,14 +329,13 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
     bool dropped = false;
 
     for (size_t i = 0; i < count; i++) {
-        int r = find_sample(subscriber, &m[i], &link, &sample);
+        int r = find_own_sample(subscriber, &m[i], &link, &sample);
 
         if (LSI_UNLIKELY(r < 0)) {
             unclaim(subscriber, m, i);
             return r;
         }
-        /* RLX: as a release by another thread claims it; this thread also takes it back. */
-        lsi_store_relaxed(&link->pending[sample], UINT64_MAX);
+        link->window.samples[sample].claimed = true;
     }
     for (size_t i = 0; i < count; i++) {
         link = subscriber->links[TOKEN_LINK(m[i].token)];
@@ -333,7 +344,7 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
             settle(last, dropped);
             dropped = false;
         }
-        lsi_store_relaxed(&link->pending[sample], 0); /* RLX: our own claim */
+        link->window.samples[sample].claimed = false;
         dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
         lsi_window_release(&link->window, sample);
         last = link;
@@ -353,18 +364,23 @@ static int release_there(struct lshm_subscriber *subscriber, struct lshm_message
 
     pthread_mutex_lock(&subscriber->release_lock); /* the link does not go meanwhile */
     r = find_sample(subscriber, m, &link, &sample);
-    /* RLX: claims the word; the list's own release publishes it. */
-    if (r == 0 && !lsi_cas_relaxed(&link->pending[sample], &none, UINT64_MAX))
+    /* ORD L5 acquire <- L4 */
+    if (r == 0 && !lsi_cas_acquire(&link->pending[sample].next, &none, UINT64_MAX))
         r = -LSHM_ESTALE;
+    if (r == 0 && find_sample(subscriber, m, &link, &sample) < 0) { /* drained in between */
+        lsi_store_relaxed(&link->pending[sample].next, 0); /* RLX: our own claim */
+        r = -LSHM_ESTALE;
+    }
     if (r < 0) {
         pthread_mutex_unlock(&subscriber->release_lock);
         return r;
     }
     node = NODE(TOKEN_LINK(m->token), sample);
+    link->pending[sample].generation = TOKEN_GENERATION(m->token);
     /* RLX: the CAS below decides. */
     head = lsi_load_relaxed(&subscriber->released);
     do
-        lsi_store_relaxed(&link->pending[sample], head + 1); /* RLX: before the release below */
+        lsi_store_relaxed(&link->pending[sample].next, head + 1); /* RLX: before L1 */
     /* ORD L1 release -> L2: this thread's reads of the payload, and the word above, come before the
      * drain; without it the publisher may overwrite what is still being read here. */
     while (!lsi_cas_release(&subscriber->released, &head, node));
@@ -385,13 +401,20 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
     while (node != 0) {
         struct lsi_link *link = subscriber->links[NODE_LINK(node)];
         uint32_t sample = NODE_SAMPLE(node);
-        bool held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
+        struct lsi_pending *pending = &link->pending[sample];
+        const struct lsi_sample *s = &link->window.samples[sample];
+        bool held = s->state == LSI_SAMPLE_HELD;
+        /* Else its owner released it at the same moment. */
+        bool is_out = (s->generation & 0xffffu) == pending->generation;
 
-        /* RLX: after L2; given back before the sample can be used again. */
-        node = lsi_load_relaxed(&link->pending[sample]) - 1;
-        lsi_store_relaxed(&link->pending[sample], 0);
-        lsi_window_release(&link->window, sample);
-        settle(link, held);
+        /* RLX: after L2. */
+        node = lsi_load_relaxed(&pending->next) - 1;
+        if (is_out)
+            lsi_window_release(&link->window, sample);
+        /* ORD L4 release -> L5: who can put it on the list again finds its next generation. */
+        lsi_store_release(&pending->next, 0);
+        if (is_out)
+            settle(link, held);
     }
 }
 

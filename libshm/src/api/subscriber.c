@@ -26,10 +26,12 @@ int lsi_statistics_copy(void *to, const void *from, size_t bytes)
     return 0;
 }
 
-uint32_t lsi_context_new_port(struct lshm_context *context)
+uint32_t lsi_new_port(void)
 {
-    context->next_port = context->next_port % 0xffffu + 1;
-    return context->next_port;
+    static uint32_t last;
+
+    /* RLX: only to be different. */
+    return lsi_add_relaxed(&last, 1) % 0xffffu + 1;
 }
 
 int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, size_t bytes,
@@ -71,7 +73,7 @@ static int open_port(struct lshm_subscriber *subscriber, const char *topic,
     int r;
 
     lsi_ctl_set_text(request.topic, sizeof request.topic, topic);
-    subscriber->port = lsi_context_new_port(context);
+    subscriber->port = lsi_new_port();
     context->opening = subscriber;
     r = lsi_control_request(context, &request.header, sizeof request, &reply, reterr_error);
     context->opening = NULL;
@@ -221,20 +223,12 @@ LSI_API void lshm_subscriber_close(struct lshm_subscriber *subscriber)
     subscriber_free(subscriber);
 }
 
-LSI_API int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns)
+static int wait_for_message(struct lshm_subscriber *subscriber, int64_t timeout_ns)
 {
-    uint64_t now, deadline, spin_end;
+    uint64_t now = lsi_now_ns();
+    uint64_t deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
+    uint64_t spin_end = now + subscriber->spin_ns;
 
-    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
-    if (LSI_LIKELY(lsi_subscriber_has(subscriber)))
-        return 1;
-    if (timeout_ns == 0)
-        return 0;
-    if (subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS)
-        return -EINVAL;
-    now = lsi_now_ns();
-    deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
-    spin_end = now + subscriber->spin_ns;
     while (now < spin_end && now < deadline) {
         if (lsi_subscriber_has(subscriber))
             return 1;
@@ -242,13 +236,35 @@ LSI_API int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t tim
         now = lsi_now_ns();
     }
     do {
-        if (lsi_wait(subscriber->context, lsi_subscriber_ready, subscriber, deadline) &&
-            lsi_subscriber_has(subscriber))
+        int woken = lsi_wait(subscriber->context, lsi_subscriber_ready, subscriber, deadline);
+
+        if (lsi_subscriber_has(subscriber))
             return 1;
-        if (subscriber->context->broken && subscriber->links_count == 0)
+        /* RLX: set once. */
+        if (lsi_load_relaxed(&subscriber->context->broken) != 0 &&
+            (!woken || subscriber->links_count == 0) && lsi_now_ns() < deadline)
             return -LSHM_EGONE;
     } while (lsi_now_ns() < deadline);
     return 0;
+}
+
+LSI_API int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns)
+{
+    int r;
+
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    if (!lsi_port_enter(&subscriber->busy))
+        return -LSHM_EBUSY;
+    if (LSI_LIKELY(lsi_subscriber_has(subscriber)))
+        r = 1;
+    else if (timeout_ns == 0)
+        r = 0;
+    else if (subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS)
+        r = -EINVAL;
+    else
+        r = wait_for_message(subscriber, timeout_ns);
+    lsi_port_leave(&subscriber->busy);
+    return r;
 }
 
 LSI_API int lshm_subscriber_get_statistics(struct lshm_subscriber *subscriber,

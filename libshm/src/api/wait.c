@@ -269,10 +269,27 @@ static void follow(struct lshm_context *context, struct lsi_waiter *self, uint64
     }
 }
 
+/* Without a broker nobody says that the peer waited for has died: the wait ends when a request's
+ * time is over, counted from when it was noticed (*since_ns, 0 before). */
+static uint64_t bound_alone(const struct lshm_context *context, uint64_t *since_ns,
+                            uint64_t deadline_ns)
+{
+    uint64_t end;
+
+    /* RLX: set once. */
+    if (LSI_LIKELY(lsi_load_relaxed(&context->broken) == 0))
+        return deadline_ns;
+    if (*since_ns == 0)
+        *since_ns = lsi_now_ns();
+    end = *since_ns + (uint64_t)context->timeout_ns;
+    return end < deadline_ns ? end : deadline_ns;
+}
+
 int lsi_wait(struct lshm_context *context, lsi_ready_function *ready, void *port,
              uint64_t deadline_ns)
 {
     struct lsi_waiter self = { .ready = ready, .port = port };
+    uint64_t alone_since = 0;
 
     if (ready(port))
         return 1;
@@ -285,6 +302,7 @@ int lsi_wait(struct lshm_context *context, lsi_ready_function *ready, void *port
             lead(context, deadline_ns);
         if (!self.found)
             self.found = ready(port);
+        deadline_ns = bound_alone(context, &alone_since, deadline_ns);
     }
     LIST_REMOVE(&self, entry);
     pthread_mutex_unlock(&context->sleep_lock);

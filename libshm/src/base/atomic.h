@@ -24,8 +24,8 @@
 /* For process-private words only: no shared word is ever written by two processes. */
 #define lsi_exchange_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define lsi_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
-#define lsi_cas_relaxed(p, expected, desired)                                                      \
-    __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+#define lsi_cas_acquire(p, expected, desired)                                                      \
+    __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
 #define lsi_cas_release(p, expected, desired)                                                      \
     __atomic_compare_exchange_n((p), (expected), (desired), 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 

@@ -35,6 +35,7 @@ struct lsi_sample {
     uint32_t hold;       /* index in the hold table while HELD */
     uint8_t state;
     bool copied;         /* the payload is a private copy */
+    bool claimed;        /* named by the batch that is being released */
 };
 
 struct lsi_window {
