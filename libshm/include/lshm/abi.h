@@ -129,8 +129,10 @@ struct lshm_board_publisher {
  *            |  \-> EVICTED -> GONE
  *            \----> ORPHAN --> GONE
  *
- * To change a row: state GONE, release fence, the other fields, state (release), then
- * roster_version + 1 (release). To read one: state (acquire), fields, acquire fence, the same state
+ * To use a row again: state GONE of a new generation, release fence, the other fields, state
+ * (release), then roster_version + 1 (release). Within a generation only the state changes, in one
+ * store (an orphan's mask before it): a LIVE row that showed GONE for an instant would lose what
+ * its publisher keeps for it. To read one: state (acquire), fields, acquire fence, the same state
  * again, else once more.
  */
 #define LSHM_ROW_FREE 0u

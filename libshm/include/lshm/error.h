@@ -9,7 +9,7 @@
 #define LSHM_ERROR_H
 
 #define LSHM_ERROR_TABLE(X)                                                                        \
-    X(EAGAIN, 4097, "full: a lossless reader has not yet passed the oldest message")               \
+    X(EAGAIN, 4097, "full: readers have not passed, or keep, what is in the way")                  \
     X(ENOSLOT, 4098, "this publisher has loaned every slot it may loan")                           \
     X(ETOOBIG, 4099, "the payload is larger than a slot of this publisher")                        \
     X(EQUOTA, 4100, "a quota of this client or topic is used up")                                  \
