@@ -164,7 +164,7 @@ static void test_token__of_another_port__is_foreign(void **state)
     assert_int_equal(lshm_publisher_publish(a, &(struct lshm_message){ 0 }), -LSHM_EFOREIGN);
 }
 
-static void test_batch__with_one_bad_token__does_nothing(void **state)
+static void test_batch__with_a_bad_token__ends_before_it(void **state)
 {
     struct lshm_publisher *publisher = publisher_with(64, 0, 0);
     struct lshm_subscriber *subscriber = subscriber_with(0, 0);
@@ -173,17 +173,19 @@ static void test_batch__with_one_bad_token__does_nothing(void **state)
 
     (void)state;
     assert_int_equal(lshm_publisher_loan_batch(publisher, 8, m, 3), 3);
-    m[3] = m[1]; /* the same twice */
-    assert_int_equal(lshm_publisher_publish_batch(publisher, m, 4), -LSHM_ESTALE);
-    assert_int_equal(lshm_subscriber_take(subscriber, got), 0);
-    assert_int_equal(lshm_publisher_publish_batch(publisher, m, 3), 3);
-    assert_int_equal(lshm_subscriber_take_batch(subscriber, got, 4), 3);
-    got[3] = got[0];
-    assert_int_equal(lshm_subscriber_release_batch(subscriber, got, 4), -LSHM_ESTALE);
+    m[3] = m[2];
+    m[2] = m[1]; /* the same twice */
+    assert_int_equal(lshm_publisher_publish_batch(publisher, m, 4), 2);
+    assert_int_equal(lshm_publisher_publish_batch(publisher, m + 2, 2), -LSHM_ESTALE);
+    assert_int_equal(lshm_publisher_abort_batch(publisher, m + 3, 1), 1);
+    assert_int_equal(lshm_subscriber_take_batch(subscriber, got, 4), 2);
+    got[3] = got[1];
+    got[1] = got[2] = got[0];
+    assert_int_equal(lshm_subscriber_release_batch(subscriber, got, 4), 1);
     assert_int_equal(lshm_subscriber_get_statistics(subscriber, &statistics), 0);
-    assert_int_equal(statistics.out, 3);
-    assert_int_equal(lshm_subscriber_release_batch(subscriber, got, 3), 3);
-    assert_int_equal(lshm_subscriber_release_batch(subscriber, got, 3), -LSHM_ESTALE);
+    assert_int_equal(statistics.out, 1);
+    assert_int_equal(lshm_subscriber_release_batch(subscriber, got + 1, 3), -LSHM_ESTALE);
+    assert_int_equal(lshm_subscriber_release_batch(subscriber, got + 3, 1), 1);
 }
 
 static void test_release__in_any_order__gives_every_slot_back(void **state)
@@ -375,7 +377,7 @@ static int run(void)
         TEST(test_loan__larger_than_payload__is_too_big),
         TEST(test_token__used_twice__is_stale),
         TEST(test_token__of_another_port__is_foreign),
-        TEST(test_batch__with_one_bad_token__does_nothing),
+        TEST(test_batch__with_a_bad_token__ends_before_it),
         TEST(test_release__in_any_order__gives_every_slot_back),
         TEST(test_take__with_window_and_holds_full__is_held),
         TEST(test_loan__with_a_slow_reader__would_block),

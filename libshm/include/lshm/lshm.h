@@ -145,6 +145,7 @@ void lshm_publisher_close(struct lshm_publisher *publisher);
  *   −LSHM_ENOSLOT  loans_max loans are out, or every slot is
  *   −LSHM_ETOOBIG  length > payload_bytes
  *   −EDEADLK       it would wait for a subscriber that this very thread reads
+ *   −LSHM_EGONE    it waited and the broker is gone: nobody can say whether the readers live
  * A loan is also the right to publish: publish never waits and never fails for want of room.
  */
 int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
@@ -155,7 +156,8 @@ int lshm_publisher_publish(struct lshm_publisher *publisher, struct lshm_message
 int lshm_publisher_abort(struct lshm_publisher *publisher, struct lshm_message *message);
 /*
  * Batches. loan_batch gives 1 … count loans of one length, or an error as above; publish_batch and
- * abort_batch do all, or none when one of the tokens is not valid, and return count.
+ * abort_batch end before the first message that is refused: they return how many were done, or the
+ * error when it was the first one.
  * One flush per batch: the cost of waking readers is paid once.
  */
 int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t length,
@@ -220,8 +222,8 @@ int lshm_subscriber_take(struct lshm_subscriber *subscriber, struct lshm_message
 /* Done with a sample: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. Any order, any thread. */
 int lshm_subscriber_release(struct lshm_subscriber *subscriber, struct lshm_message *message);
 /*
- * Batches: take_batch gives 0 … count messages. release_batch returns count: from the thread that
- * takes it does all or none; from another it does all that are valid, and returns the first error.
+ * Batches: take_batch gives 0 … count messages; release_batch ends before the first sample that is
+ * refused: it returns how many were released, or the error when it was the first one.
  */
 int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
                                struct lshm_message *ret_messages, size_t count);

@@ -55,10 +55,9 @@ static int make_window(struct lsi_link *link, struct lshm_cell *cell)
     window->samples = calloc(samples, sizeof *window->samples);
     window->free_samples = calloc(samples, sizeof *window->free_samples);
     window->free_holds = calloc(link->subscriber->holds + 1, sizeof *window->free_holds);
-    link->pending = calloc(samples, sizeof *link->pending);
     link->blocks = calloc(samples, link->inline_bytes > 0 ? link->inline_bytes : 1);
     if (window->at == NULL || window->samples == NULL || window->free_samples == NULL ||
-        window->free_holds == NULL || link->pending == NULL || link->blocks == NULL)
+        window->free_holds == NULL || link->blocks == NULL)
         return -ENOMEM;
     return 0;
 }
@@ -105,7 +104,6 @@ void lsi_link_destroy(struct lsi_link *link)
     free(window->samples);
     free(window->free_samples);
     free(window->free_holds);
-    free(link->pending);
     free(link->blocks);
     free(link);
 }

@@ -332,40 +332,26 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
     end_loan(publisher, index);
 }
 
-/* All or none: each loan is claimed first, so that one named twice makes the batch stale. */
-static int claim_loans(struct lshm_publisher *publisher, const struct lshm_message *messages,
-                       size_t count, bool check_length)
-{
-    uint32_t index = 0;
-    size_t i;
-    int r = 0;
-
-    for (i = 0; i < count; i++) {
-        r = find_loan(publisher, &messages[i], &index);
-        if (r == 0 && check_length &&
-            messages[i].length > publisher->loans[index].capacity)
-            r = -LSHM_ETOOBIG;
-        if (LSI_UNLIKELY(r < 0))
-            break;
-        publisher->loans[index].out = false;
-    }
-    if (LSI_UNLIKELY(r < 0))
-        while (i-- > 0)
-            publisher->loans[TOKEN_LOAN(messages[i].token)].out = true;
-    return r;
-}
-
+/* Up to the first that is not valid: how many, or the error when that was the first. */
 static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
 {
-    int r = claim_loans(publisher, messages, count, true);
+    uint32_t index;
+    size_t done;
+    int r = 0;
 
-    if (LSI_UNLIKELY(r < 0))
-        return r;
-    for (size_t i = 0; i < count; i++)
-        publish_one(publisher, TOKEN_LOAN(messages[i].token), &messages[i]);
-    if (count > 0)
+    for (done = 0; done < count; done++) {
+        r = find_loan(publisher, &messages[done], &index);
+        if (LSI_UNLIKELY(r < 0))
+            break;
+        if (LSI_UNLIKELY(messages[done].length > publisher->loans[index].capacity)) {
+            r = -LSHM_ETOOBIG;
+            break;
+        }
+        publish_one(publisher, index, &messages[done]);
+    }
+    if (done > 0)
         lsi_publication_flush(&publisher->publication);
-    return (int)count;
+    return done > 0 ? (int)done : r;
 }
 
 LSI_API int lshm_publisher_publish_batch(struct lshm_publisher *publisher,
@@ -374,8 +360,8 @@ LSI_API int lshm_publisher_publish_batch(struct lshm_publisher *publisher,
     int r;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
-    if (count > publisher->loans_max)
-        return -LSHM_ESTALE;
+    if (count > INT32_MAX)
+        count = INT32_MAX;
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
     r = publish(publisher, messages, count);
@@ -412,18 +398,21 @@ void lsi_publisher_return_loans(struct lshm_publisher *publisher)
 LSI_API int lshm_publisher_abort_batch(struct lshm_publisher *publisher,
                                        struct lshm_message *messages, size_t count)
 {
-    int r;
+    uint32_t index;
+    size_t done;
+    int r = 0;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
-    if (count > publisher->loans_max)
-        return -LSHM_ESTALE;
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
-    r = claim_loans(publisher, messages, count, false);
-    for (size_t i = 0; r == 0 && i < count; i++)
-        abort_one(publisher, TOKEN_LOAN(messages[i].token));
+    for (done = 0; done < count && done < INT32_MAX; done++) {
+        r = find_loan(publisher, &messages[done], &index);
+        if (r < 0)
+            break;
+        abort_one(publisher, index);
+    }
     lsi_port_leave(&publisher->busy);
-    return r < 0 ? r : (int)count;
+    return done > 0 ? (int)done : r;
 }
 
 LSI_API int lshm_publisher_abort(struct lshm_publisher *publisher, struct lshm_message *message)

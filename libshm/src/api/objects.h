@@ -169,13 +169,6 @@ struct lshm_publisher {
     uint32_t busy;              /* debug builds: in use by a thread */
 };
 
-/* A sample on the list of releases by other threads. */
-struct lsi_pending {
-    uint64_t next;       /* 0: not on the list, else the next node + 1 */
-    uint32_t generation; /* the sample's, when it was put there */
-    uint32_t reserved;
-};
-
 /* One ring that a subscriber reads. */
 struct lsi_link {
     STAILQ_ENTRY(lsi_link) entry;   /* while it is incoming */
@@ -191,7 +184,6 @@ struct lsi_link {
     struct lsi_ring_reader reader;
     struct lsi_window window;
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
-    struct lsi_pending *pending;    /* B + H: the list of releases (sample.c) */
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
     bool fresh;                     /* ring opened after the subscription: start at 0 */

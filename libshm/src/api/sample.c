@@ -289,69 +289,37 @@ static int find_own_sample(struct lshm_subscriber *subscriber, const struct lshm
     if (LSI_UNLIKELY(r < 0))
         return r;
     /* RLX: who put it there has said so to nobody yet; the drain brings the order. */
-    if (LSI_UNLIKELY(lsi_load_relaxed(&(*ret_link)->pending[*ret_sample].next) != 0)) {
+    if (LSI_UNLIKELY(lsi_load_relaxed(&(*ret_link)->window.samples[*ret_sample].pending) != 0)) {
         lsi_subscriber_drain_released(subscriber);
         r = find_sample(subscriber, m, ret_link, ret_sample);
     }
-    return r == 0 && (*ret_link)->window.samples[*ret_sample].claimed ? -LSHM_ESTALE : r;
+    return r;
 }
 
-static int release_one(struct lshm_subscriber *subscriber, struct lshm_message *m)
-{
-    struct lsi_link *link;
-    uint32_t sample;
-    bool held;
-    int r = find_own_sample(subscriber, m, &link, &sample);
-
-    if (LSI_UNLIKELY(r < 0))
-        return r;
-    held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
-    lsi_window_release(&link->window, sample);
-    settle(link, held);
-    return 1;
-}
-
-/* Takes back the claims of a batch that is refused. */
-static void unclaim(struct lshm_subscriber *subscriber, const struct lshm_message *m, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct lsi_link *link = subscriber->links[TOKEN_LINK(m[i].token)];
-
-        link->window.samples[TOKEN_SAMPLE(m[i].token)].claimed = false;
-    }
-}
-
-/* All or none: each sample is claimed first, so that one named twice makes the batch stale. */
+/* Up to the first that is not valid: how many, or the error when that was the first. */
 static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
     struct lsi_link *link = NULL, *last = NULL;
     uint32_t sample;
     bool dropped = false;
+    size_t done;
+    int r = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        int r = find_own_sample(subscriber, &m[i], &link, &sample);
-
-        if (LSI_UNLIKELY(r < 0)) {
-            unclaim(subscriber, m, i);
-            return r;
-        }
-        link->window.samples[sample].claimed = true;
-    }
-    for (size_t i = 0; i < count; i++) {
-        link = subscriber->links[TOKEN_LINK(m[i].token)];
-        sample = TOKEN_SAMPLE(m[i].token);
+    for (done = 0; done < count; done++) {
+        r = find_own_sample(subscriber, &m[done], &link, &sample);
+        if (LSI_UNLIKELY(r < 0))
+            break;
         if (LSI_UNLIKELY(last != link && last != NULL)) {
             settle(last, dropped);
             dropped = false;
         }
-        link->window.samples[sample].claimed = false;
         dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
         lsi_window_release(&link->window, sample);
         last = link;
     }
     if (last != NULL)
         settle(last, dropped);
-    return (int)count;
+    return done > 0 ? (int)done : r;
 }
 
 /* From another thread than the one that takes. */
@@ -365,10 +333,10 @@ static int release_there(struct lshm_subscriber *subscriber, struct lshm_message
     pthread_mutex_lock(&subscriber->release_lock); /* the link does not go meanwhile */
     r = find_sample(subscriber, m, &link, &sample);
     /* ORD L5 acquire <- L4 */
-    if (r == 0 && !lsi_cas_acquire(&link->pending[sample].next, &none, UINT64_MAX))
+    if (r == 0 && !lsi_cas_acquire(&link->window.samples[sample].pending, &none, UINT64_MAX))
         r = -LSHM_ESTALE;
     if (r == 0 && find_sample(subscriber, m, &link, &sample) < 0) { /* drained in between */
-        lsi_store_relaxed(&link->pending[sample].next, 0); /* RLX: our own claim */
+        lsi_store_relaxed(&link->window.samples[sample].pending, 0); /* RLX: our own claim */
         r = -LSHM_ESTALE;
     }
     if (r < 0) {
@@ -376,11 +344,11 @@ static int release_there(struct lshm_subscriber *subscriber, struct lshm_message
         return r;
     }
     node = NODE(TOKEN_LINK(m->token), sample);
-    link->pending[sample].generation = TOKEN_GENERATION(m->token);
+    link->window.samples[sample].pending_generation = (uint16_t)TOKEN_GENERATION(m->token);
     /* RLX: the CAS below decides. */
     head = lsi_load_relaxed(&subscriber->released);
     do
-        lsi_store_relaxed(&link->pending[sample].next, head + 1); /* RLX: before L1 */
+        lsi_store_relaxed(&link->window.samples[sample].pending, head + 1); /* RLX: before L1 */
     /* ORD L1 release -> L2: this thread's reads of the payload, and the word above, come before the
      * drain; without it the publisher may overwrite what is still being read here. */
     while (!lsi_cas_release(&subscriber->released, &head, node));
@@ -401,18 +369,17 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
     while (node != 0) {
         struct lsi_link *link = subscriber->links[NODE_LINK(node)];
         uint32_t sample = NODE_SAMPLE(node);
-        struct lsi_pending *pending = &link->pending[sample];
-        const struct lsi_sample *s = &link->window.samples[sample];
+        struct lsi_sample *s = &link->window.samples[sample];
         bool held = s->state == LSI_SAMPLE_HELD;
         /* Else its owner released it at the same moment. */
-        bool is_out = (s->generation & 0xffffu) == pending->generation;
+        bool is_out = (s->generation & 0xffffu) == s->pending_generation;
 
         /* RLX: after L2. */
-        node = lsi_load_relaxed(&pending->next) - 1;
+        node = lsi_load_relaxed(&s->pending) - 1;
         if (is_out)
             lsi_window_release(&link->window, sample);
         /* ORD L4 release -> L5: who can put it on the list again finds its next generation. */
-        lsi_store_release(&pending->next, 0);
+        lsi_store_release(&s->pending, 0);
         if (is_out)
             settle(link, held);
     }
@@ -421,22 +388,18 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
 LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
                                           struct lshm_message *messages, size_t count)
 {
+    size_t done = 0;
     int r = 0;
 
     LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
     if (count > INT32_MAX)
-        return -EINVAL;
+        count = INT32_MAX;
     /* RLX: the owner's own store, or another thread's, which is not us. */
     if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == lsi_thread()))
-        return count == 1 ? release_one(subscriber, messages)
-                          : release_here(subscriber, messages, count);
-    for (size_t i = 0; i < count; i++) {
-        int one = release_there(subscriber, &messages[i]);
-
-        if (one < 0 && r == 0)
-            r = one;
-    }
-    return r < 0 ? r : (int)count;
+        return release_here(subscriber, messages, count);
+    while (done < count && (r = release_there(subscriber, &messages[done])) == 0)
+        done++;
+    return done > 0 ? (int)done : r;
 }
 
 LSI_API int lshm_subscriber_release(struct lshm_subscriber *subscriber,

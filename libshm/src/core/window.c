@@ -72,19 +72,6 @@ bool lsi_window_make_room(struct lsi_window *w, uint64_t now_ns)
     return true;
 }
 
-uint32_t lsi_window_add(struct lsi_window *w, bool copied)
-{
-    uint32_t index = w->free_samples[--w->free_count];
-    struct lsi_sample *sample = &w->samples[index];
-
-    sample->seq = w->position;
-    sample->state = LSI_SAMPLE_WINDOW;
-    sample->copied = copied;
-    w->at[w->position & w->mask] = index;
-    w->position++;
-    return index;
-}
-
 void lsi_window_skip(struct lsi_window *w)
 {
     w->at[w->position & w->mask] = LSI_WINDOW_RELEASED;
@@ -92,20 +79,10 @@ void lsi_window_skip(struct lsi_window *w)
     w->released_ahead++;
 }
 
-void lsi_window_release(struct lsi_window *w, uint32_t index)
+void lsi_window_drop(struct lsi_window *w, struct lsi_sample *sample)
 {
-    struct lsi_sample *sample = &w->samples[index];
-
-    if (sample->state == LSI_SAMPLE_WINDOW) {
-        w->at[sample->seq & w->mask] = LSI_WINDOW_RELEASED;
-        w->released_ahead++;
-    } else if (sample->state == LSI_SAMPLE_HELD) {
-        lsi_cell_drop(w->cell, sample->hold);
-        w->free_holds[w->free_hold_count++] = sample->hold;
-    }
-    sample->state = LSI_SAMPLE_FREE;
-    sample->generation++;
-    w->free_samples[w->free_count++] = index;
+    lsi_cell_drop(w->cell, sample->hold);
+    w->free_holds[w->free_hold_count++] = sample->hold;
 }
 
 /* Makes holds of all samples older than the youngest released one, if there are holds for them. */

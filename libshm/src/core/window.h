@@ -33,9 +33,10 @@ struct lsi_sample {
     uint64_t seq;
     uint32_t generation; /* +1 at each release: a token is good once */
     uint32_t hold;       /* index in the hold table while HELD */
+    uint64_t pending;    /* for the owner: its list of releases by other threads */
+    uint16_t pending_generation;
     uint8_t state;
     bool copied;         /* the payload is a private copy */
-    bool claimed;        /* named by the batch that is being released */
 };
 
 struct lsi_window {
@@ -63,14 +64,43 @@ void lsi_window_init(struct lsi_window *window, struct lshm_cell *cell, uint32_t
 
 /* Whether one more sample can be out, making holds of the oldest if need be. */
 bool lsi_window_make_room(struct lsi_window *window, uint64_t now_ns);
-/* Message `position` was taken: its sample. Room was made. */
-uint32_t lsi_window_add(struct lsi_window *window, bool copied);
 /* Message `position` is skipped (its descriptor was not valid). */
 void lsi_window_skip(struct lsi_window *window);
-/* A sample that is out is done with. Settle once per call when all are marked. */
-void lsi_window_release(struct lsi_window *window, uint32_t sample);
 /* Moves the cursor as far as it can go. Returns whether a publisher could gain by it. */
 bool lsi_window_settle(struct lsi_window *window, uint64_t now_ns);
+
+/* Message `position` was taken: its sample. Room was made. */
+static inline uint32_t lsi_window_add(struct lsi_window *w, bool copied)
+{
+    uint32_t index = w->free_samples[--w->free_count];
+    struct lsi_sample *sample = &w->samples[index];
+
+    sample->seq = w->position;
+    sample->state = LSI_SAMPLE_WINDOW;
+    sample->copied = copied;
+    w->at[w->position & w->mask] = index;
+    w->position++;
+    return index;
+}
+
+/* Drops the sample's hold. */
+void lsi_window_drop(struct lsi_window *window, struct lsi_sample *sample);
+
+/* A sample that is out is done with. Settle once per call when all are marked. */
+static inline void lsi_window_release(struct lsi_window *w, uint32_t index)
+{
+    struct lsi_sample *sample = &w->samples[index];
+
+    if (sample->state == LSI_SAMPLE_WINDOW) {
+        w->at[sample->seq & w->mask] = LSI_WINDOW_RELEASED;
+        w->released_ahead++;
+    } else if (sample->state == LSI_SAMPLE_HELD) {
+        lsi_window_drop(w, sample);
+    }
+    sample->state = LSI_SAMPLE_FREE;
+    sample->generation++;
+    w->free_samples[w->free_count++] = index;
+}
 
 /* Samples out. */
 static inline uint32_t lsi_window_out(const struct lsi_window *window)
