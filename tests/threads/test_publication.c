@@ -50,6 +50,8 @@ struct client {
     uint32_t out_count;
 };
 
+enum request { IDLE, ADMIT, REMOVE, STOP };
+
 struct test {
     struct lst_pub pub;
     unsigned char payload[SLOTS][PAYLOAD];
@@ -62,7 +64,7 @@ struct test {
     uint32_t broken;                       /* what must not be: counted, told on stderr */
     pthread_mutex_t broker_lock;
     pthread_cond_t broker_change;
-    enum { IDLE, ADMIT, REMOVE, STOP } request; /* by broker_lock, as all below */
+    enum request request;                  /* by broker_lock, as all below */
     uint32_t request_row, request_cell, request_flags;
 };
 
@@ -103,7 +105,7 @@ static void *broker(void *arg)
     return NULL;
 }
 
-static void ask_broker(struct test *test, int request, const struct client *client)
+static void ask_broker(struct test *test, enum request request, const struct client *client)
 {
     pthread_mutex_lock(&test->broker_lock);
     while (test->request != IDLE)
