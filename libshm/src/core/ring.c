@@ -7,6 +7,10 @@
 /* How far ahead the publisher fetches entries for writing: 1 to 8 measured the same, none is 1.8
  * times slower one way; in a ring of 4 the entry 4 ahead is the one just published. */
 #define PREFETCH_AHEAD 4u
+/* How far ahead a reader that found a message fetches: the misses of a backlog overlap then, which
+ * the work on each message keeps the CPU from seeing by itself (one way, batch 32: 43 ns a message
+ * without, 31 with; 4 and 16 ahead: 33). */
+#define BACKLOG_AHEAD 8u
 
 void lsi_ring_writer_init(struct lsi_ring_writer *writer, struct lshm_ring *ring, void *entries,
                           uint32_t entry_count, uint32_t entry_bytes)
@@ -126,7 +130,7 @@ static void load_words(const struct lshm_entry *entry, void *block, uint32_t byt
 int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
                   struct lsi_descriptor *ret_descriptor, void *block)
 {
-    const struct lshm_entry *entry = reader_entry(reader, seq);
+    const struct lshm_entry *entry = reader_entry(reader, seq), *ahead;
     struct lsi_descriptor *d = ret_descriptor;
     bool too_long = false;
     uint64_t commit;
@@ -137,6 +141,10 @@ int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
     commit = lsi_load_acquire(&entry->commit);
     if (commit != seq + 1)
         return commit > seq + 1 ? LSI_RING_LAPPED : LSI_RING_NOTHING;
+    ahead = reader_entry(reader, seq + BACKLOG_AHEAD);
+    LSI_PREFETCH_READ(ahead);
+    if (reader->entry_bytes > sizeof *entry)
+        LSI_PREFETCH_READ(ahead + 1);
 
     /* RLX: after C1; each word is read once, what it says is checked by the caller. */
     d->handle = lsi_load_relaxed(&entry->handle);
