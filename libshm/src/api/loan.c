@@ -276,9 +276,20 @@ LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t l
 LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
                                 struct lshm_message *ret_message)
 {
-    int r = lshm_publisher_loan_batch(publisher, length, ret_message, 1);
+    bool slot;
+    int r;
 
-    return r > 0 ? 0 : r;
+    LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    if (LSI_UNLIKELY(length > publisher->payload_bytes))
+        return -LSHM_ETOOBIG;
+    if (!lsi_port_enter(&publisher->busy))
+        return -LSHM_EBUSY;
+    slot = needs_slot(publisher, length);
+    r = get_room(publisher, slot);
+    if (LSI_LIKELY(r == 0))
+        give(publisher, slot, length, ret_message);
+    lsi_port_leave(&publisher->busy);
+    return r;
 }
 
 static int find_loan(const struct lshm_publisher *publisher, const struct lshm_message *m,

@@ -191,15 +191,14 @@ bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
     return has;
 }
 
-static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+/* Of several rings: each call begins with the one behind the last that gave something. */
+static int take_around(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
-    uint32_t first, links;
+    uint32_t links = subscriber->links_count;
+    uint32_t first = subscriber->next_link < links ? subscriber->next_link : 0;
     size_t got = 0;
     int error = 0;
 
-    take_in_news(subscriber);
-    links = subscriber->links_count;
-    first = subscriber->next_link < links ? subscriber->next_link : 0;
     for (uint32_t i = 0; i < links && got < count; i++) {
         uint32_t index = first + i < links ? first + i : first + i - links;
         int r = take_link(subscriber, index, m + got, count - got);
@@ -211,18 +210,28 @@ static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size
             error = r;
         }
     }
+    return got > 0 ? (int)got : error;
+}
+
+static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+{
+    int r;
+
+    take_in_news(subscriber);
+    if (LSI_LIKELY(subscriber->links_count == 1))
+        r = take_link(subscriber, 0, m, count);
+    else
+        r = take_around(subscriber, m, count);
     if (LSI_UNLIKELY(subscriber->drained > 0))
         lsi_subscriber_prune(subscriber);
-    if (got > 0)
-        return (int)got;
     /* RLX: see where it is set. */
-    if (error == 0 && LSI_UNLIKELY(lsi_load_relaxed(&subscriber->failed) != 0)) {
-        error = lsi_load_relaxed(&subscriber->failed);
+    if (r == 0 && LSI_UNLIKELY(lsi_load_relaxed(&subscriber->failed) != 0)) {
+        r = lsi_load_relaxed(&subscriber->failed);
         lsi_store_relaxed(&subscriber->failed, 0);
     }
-    if (error == 0 && subscriber->context->polled)
+    if (r == 0 && subscriber->context->polled)
         lsi_wait_arm(subscriber->context);
-    return error;
+    return r;
 }
 
 LSI_API int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
@@ -405,7 +414,20 @@ LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
 LSI_API int lshm_subscriber_release(struct lshm_subscriber *subscriber,
                                     struct lshm_message *message)
 {
-    int r = lshm_subscriber_release_batch(subscriber, message, 1);
+    struct lsi_link *link;
+    uint32_t sample;
+    bool held;
+    int r;
 
-    return r < 0 ? r : 0;
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    /* RLX: as above. */
+    if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->owner) != lsi_thread()))
+        return release_there(subscriber, message);
+    r = find_own_sample(subscriber, message, &link, &sample);
+    if (LSI_UNLIKELY(r < 0))
+        return r;
+    held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
+    lsi_window_release(&link->window, sample);
+    settle(link, held);
+    return 0;
 }
