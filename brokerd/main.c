@@ -64,6 +64,15 @@ static uint64_t parse_number(const char *name, const char *text, long long max)
     return (uint64_t)value;
 }
 
+static uint64_t parse_count(const char *name, const char *text, long long max)
+{
+    uint64_t value = parse_number(name, text, max);
+
+    if (value == 0)
+        log_die(EX_USAGE, "--%s 0 would admit nobody; give a number from 1 to %lld", name, max);
+    return value;
+}
+
 static uint64_t parse_size(const char *text)
 {
     uint64_t bytes;
@@ -92,7 +101,7 @@ static void parse(int argc, char **argv, struct options *options)
             options->client_bytes_max = parse_size(optarg);
             break;
         case OPTION_CLIENTS_MAX:
-            options->clients_max = parse_number("clients-max", optarg, REGISTRY_CLIENTS_MAX);
+            options->clients_max = parse_count("clients-max", optarg, REGISTRY_CLIENTS_MAX);
             break;
         case OPTION_HELP:
             fputs(help, stdout);

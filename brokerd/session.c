@@ -159,9 +159,9 @@ static void hello(struct broker *broker, struct client *client,
     if (record_state(&client->record->record) == CLIENT_ACCEPTED) {
         if (count_attached(broker) >= broker->registry->clients_max) {
             session_cut(broker, client, -LSHM_ELIMIT,
-                        "%llu clients are attached, and no more are allowed; start brokerd with a "
-                        "larger --clients-max",
-                        (unsigned long long)broker->registry->clients_max);
+                        "%llu clients are attached, and no more are allowed; end one, or start "
+                        "brokerd with a larger --clients-max (at most %u)",
+                        (unsigned long long)broker->registry->clients_max, REGISTRY_CLIENTS_MAX);
             return;
         }
         memcpy(client->record->name, request->name, sizeof(request->name));

@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -196,6 +197,46 @@ static void block_signals(sigset_t *ret_signals)
     sigprocmask(SIG_BLOCK, ret_signals, NULL);
 }
 
+/*
+ * Leaves the foreground when it is known that the broker stands: the process that was started waits
+ * for that, and ends with the broker's own exit code when it fails. Returns in the child, with the
+ * descriptor on which it says so.
+ */
+static int fork_daemon(void)
+{
+    int ends[2], status;
+    char said;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+        log_die(EX_OSERR, "can't leave the foreground: %s; use --foreground", strerror(errno));
+    if (pid == 0) {
+        close(ends[0]);
+        setsid();
+        return ends[1];
+    }
+    close(ends[1]);
+    if (read(ends[0], &said, 1) == 1)
+        _exit(EX_OK);
+    _exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : EX_OSERR);
+}
+
+static void detach(int tell_fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        close(null);
+    }
+    (void)!chdir("/");
+    log_leave_foreground();
+    (void)!write(tell_fd, "", 1);
+    close(tell_fd);
+}
+
 /* What only the process that stays may make. */
 static int finish(struct keeper *keeper, const sigset_t *signals)
 {
@@ -225,7 +266,7 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     struct timespec now;
     struct registry *registry;
     sigset_t signals;
-    int lock_fd, status;
+    int lock_fd, status, tell_fd = -1;
 
     choose_path(options, path, directory);
     check_directory(directory);
@@ -247,16 +288,15 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     ret_keeper->registry = registry;
     ret_keeper->drain_ns = options->drain_ns;
     ret_keeper->arena = make_arena(registry);
-    if (!options->is_foreground) {
-        if (daemon(0, 0) < 0)
-            log_die(EX_OSERR, "can't leave the foreground: %s; use --foreground", strerror(errno));
-        log_leave_foreground();
-    }
+    if (!options->is_foreground)
+        tell_fd = fork_daemon();
     status = finish(ret_keeper, &signals);
     if (status < 0) {
         keeper_remove_files(registry);
         log_die(EX_OSERR, "can't start: %s; brokerd needs Linux 5.3 or later and /proc",
                 strerror(-status));
     }
+    if (tell_fd >= 0)
+        detach(tell_fd);
     log_info("version %s serves %s", LSHM_VERSION, path);
 }
