@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 
 #include <lshm/lshm.h>
@@ -353,6 +354,19 @@ static void test_subscriber__of_many_publishers__gets_all_in_order(void **state)
     assert_int_equal(lshm_subscriber_take(subscriber, &m), 1);
 }
 
+static bool is_draining(void *context)
+{
+    return lshm_context_is_draining(context) == 1;
+}
+
+static void test_context__of_a_broker_told_to_stop__says_so(void **state)
+{
+    (void)state;
+    assert_int_equal(lshm_context_is_draining(rig.context), 0);
+    assert_int_equal(kill(rig.broker.process.pid, SIGTERM), 0);
+    lst_must(lst_wait_until(is_draining, rig.context, 5000));
+}
+
 static void test_topic__with_a_bad_name__is_refused(void **state)
 {
     static const char *const names[] = { "", "/", "a/", "/a", "a//b", "a b", "a\n", "\xc3\xa4" };
@@ -386,6 +400,7 @@ static int run(void)
         TEST(test_descriptor__after_an_empty_take__becomes_readable),
         TEST(test_subscriber__joining_late__starts_at_the_tail),
         TEST(test_subscriber__of_many_publishers__gets_all_in_order),
+        TEST(test_context__of_a_broker_told_to_stop__says_so),
         TEST(test_topic__with_a_bad_name__is_refused),
     };
 

@@ -109,6 +109,8 @@ void lshm_context_close(struct lshm_context *context);
 int lshm_context_get_fd(struct lshm_context *context);
 /* The number the broker gave this client. */
 uint64_t lshm_context_get_client(const struct lshm_context *context);
+/* 1 once the broker was told to stop: it waits a little for its clients to close their contexts. */
+int lshm_context_is_draining(const struct lshm_context *context);
 /*
  * Where a context is looked for: option, LSHM_SOCKET, $XDG_RUNTIME_DIR/lshm/broker.sock,
  * /run/lshm/broker.sock, lshm-UID/broker.sock in the temporary directory. 0 or −ENAMETOOLONG.

@@ -274,3 +274,13 @@ LSI_API uint64_t lshm_context_get_client(const struct lshm_context *context)
 {
     return context != NULL && context->magic == LSI_CONTEXT_MAGIC ? context->client : 0;
 }
+
+LSI_API int lshm_context_is_draining(const struct lshm_context *context)
+{
+    if (context == NULL || context->magic != LSI_CONTEXT_MAGIC)
+        return -LSHM_ECLOSED;
+    if (lsi_context_forked(context))
+        return -ECHILD;
+    /* RLX: a flag that stands alone. */
+    return lsi_load_relaxed(&context->public_region->draining) != 0;
+}
