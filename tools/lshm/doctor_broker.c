@@ -69,7 +69,8 @@ void doctor_broker(struct doctor *doctor)
     r = lshm_inspector_open(&options, &error, &inspector);
     if (r < 0) {
         doctor->broker_failed = true;
-        doctor_find(doctor, LEVEL_FAIL, "broker", "start brokerd", "%s", error.text[0] != '\0' ? error.text : lshm_strerror(r));
+        doctor_find(doctor, LEVEL_FAIL, "broker", "start brokerd", "%s",
+                    error.text[0] != '\0' ? error.text : lshm_strerror(r));
         return;
     }
     check_status(doctor, inspector);
