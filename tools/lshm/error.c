@@ -89,6 +89,8 @@ static bool is_closed_pipe(int fd)
 
 int tool_finish(const struct tool *tool)
 {
+    if (ferror(stdout) && stop_wanted()) /* the order to stop interrupted a write that waited */
+        return EX_OK;
     if ((fflush(stdout) == 0 && !ferror(stdout)) || is_closed_pipe(STDOUT_FILENO))
         return EX_OK;
     return tool_fail(tool, EX_IOERR, "cannot write to standard output: it is full or closed");
