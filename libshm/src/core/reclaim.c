@@ -2,6 +2,7 @@
 #include "core/reclaim.h"
 
 #include "base/atomic.h"
+#include "base/check.h"
 #include "base/compiler.h"
 
 /* Where this reader gates: a hostile cursor hurts its own owner only, since it is clamped. */
@@ -108,7 +109,9 @@ static uint32_t retire(struct lsi_publication *p, uint64_t horizon)
             freed++;
         }
     }
+    LSI_INVARIANT(1, horizon >= p->committed && horizon <= p->writer.tail);
     p->committed = horizon;
+    LSI_INVARIANT(3, lsi_slots_sum(&p->slots) == p->slots.count);
     return freed;
 }
 
@@ -168,6 +171,7 @@ uint32_t lsi_reclaim(struct lsi_publication *p, uint64_t gain)
 void lsi_publication_publish(struct lsi_publication *p, const struct lsi_descriptor *descriptor,
                              const void *payload, uint32_t slot)
 {
+    LSI_INVARIANT(2, p->writer.tail - p->committed <= p->writer.mask);
     p->slot_of[p->writer.tail & p->writer.mask] = slot;
     if (slot != LSI_SLOT_NONE)
         lsi_slots_move(&p->slots, slot, LSHM_SLOT_WINDOW);

@@ -38,6 +38,16 @@ void lsi_slots_init(struct lsi_slots *slots, uint32_t count, uint32_t *free_fifo
 uint32_t lsi_slots_loan(struct lsi_slots *slots);
 /* Any state -> FREE; the next loan of it has another generation. */
 void lsi_slots_free(struct lsi_slots *slots, uint32_t slot);
+/* Slots in any state: all of them (I3). */
+static inline uint64_t lsi_slots_sum(const struct lsi_slots *slots)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t state = 0; state <= LSHM_SLOT_QUARANTINE; state++)
+        sum += slots->in_state[state];
+    return sum;
+}
+
 /* Moves a slot that is in use to another state. */
 void lsi_slots_move(struct lsi_slots *slots, uint32_t slot, uint32_t state);
 

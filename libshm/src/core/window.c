@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/window.h"
 
+#include "base/check.h"
+
 uint32_t lsi_window_slots(uint32_t window)
 {
     uint32_t slots = 1;
@@ -117,6 +119,8 @@ bool lsi_window_settle(struct lsi_window *w, uint64_t now_ns)
     pass_released(w);
     if (w->released_ahead > 0)
         keep_older(w, now_ns);
+    LSI_INVARIANT(5, w->cursor >= before && w->cursor <= w->position &&
+                         w->position - w->cursor <= w->window);
     if (w->cursor == before)
         return false;
     lsi_cell_set_cursor(w->cell, w->cursor);
