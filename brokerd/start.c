@@ -132,12 +132,24 @@ static int open_socket(const char *path)
     return fd;
 }
 
-/* What is left behind when a later step fails. */
-static void die_without_memory(const struct registry *registry, uint64_t needed, const char *what,
-                               const char *advice)
+/* Removed again when a later step fails: log_die() ends by exit(). */
+static char made[2][LSI_SOCKET_PATH_BYTES + 8];
+
+static void remove_made(void)
 {
-    if (registry)
-        keeper_remove_files(registry);
+    for (size_t i = 0; i < 2; i++) {
+        if (made[i][0] != '\0')
+            unlink(made[i]);
+    }
+}
+
+static void note_made(size_t index, const char *path)
+{
+    snprintf(made[index], sizeof(made[index]), "%s", path);
+}
+
+static void die_without_memory(uint64_t needed, const char *what, const char *advice)
+{
     log_die(EX_OSERR, "not enough memory for %s: %llu MiB needed; %s", what,
             (unsigned long long)(needed / MIB), advice);
 }
@@ -152,10 +164,10 @@ static struct registry *make_registry(void)
 
         snprintf(advice, sizeof(advice), "%llu MiB are available; end other programs",
                  (unsigned long long)(available / MIB));
-        die_without_memory(NULL, MEMORY_BYTES_MIN, "a broker", advice);
+        die_without_memory(MEMORY_BYTES_MIN, "a broker", advice);
     }
     if (lsi_memory_reserve(sizeof(struct registry), 1, &base) < 0)
-        die_without_memory(NULL, sizeof(struct registry), "the registry (address space only)",
+        die_without_memory(sizeof(struct registry), "the registry (address space only)",
                            "raise the limit of address space (ulimit -v)");
     return base;
 }
@@ -168,7 +180,7 @@ static void *make_arena(struct registry *registry)
     while (lsi_memory_reserve(bytes, 0, &base) < 0) {
         bytes /= 2;
         if (bytes < ARENA_BYTES_MIN)
-            die_without_memory(registry, ARENA_BYTES_MIN, "the boards (address space only)",
+            die_without_memory(ARENA_BYTES_MIN, "the boards (address space only)",
                                "raise the limit of address space (ulimit -v)");
     }
     registry->arena_bytes = bytes;
@@ -197,6 +209,15 @@ static void block_signals(sigset_t *ret_signals)
     sigprocmask(SIG_BLOCK, ret_signals, NULL);
 }
 
+static void die_of_system(const char *what, int error)
+{
+    const char *fix = error == EMFILE || error == ENFILE
+                          ? "raise the limit of open files (ulimit -n)"
+                          : "brokerd needs Linux 5.3 or later, /proc, and processes (ulimit -u)";
+
+    log_die(EX_OSERR, "can't %s: %s; %s", what, strerror(error), fix);
+}
+
 /*
  * Leaves the foreground when it is known that the broker stands: the process that was started waits
  * for that, and ends with the broker's own exit code when it fails. Returns in the child, with the
@@ -209,7 +230,7 @@ static int fork_daemon(void)
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
-        log_die(EX_OSERR, "can't leave the foreground: %s; use --foreground", strerror(errno));
+        die_of_system("leave the foreground", errno);
     if (pid == 0) {
         close(ends[0]);
         setsid();
@@ -274,11 +295,14 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
     while (!try_lock(lock_path, path, &lock_fd))
         continue;
+    note_made(0, lock_path);
+    atexit(remove_made);
     registry = make_registry();
     snprintf(registry->socket_path, sizeof(registry->socket_path), "%s", path);
     snprintf(registry->lock_path, sizeof(registry->lock_path), "%s", lock_path);
     registry->lock_fd = lock_fd;
     registry->listen_fd = open_socket(path);
+    note_made(1, path);
     clock_gettime(CLOCK_REALTIME, &now);
     registry->start_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
     registry->clients_max = options->clients_max;
@@ -291,11 +315,9 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     if (!options->is_foreground)
         tell_fd = fork_daemon();
     status = finish(ret_keeper, &signals);
-    if (status < 0) {
-        keeper_remove_files(registry);
-        log_die(EX_OSERR, "can't start: %s; brokerd needs Linux 5.3 or later and /proc",
-                strerror(-status));
-    }
+    if (status < 0)
+        die_of_system("start", -status);
+    made[0][0] = made[1][0] = '\0'; /* from here on the keeper and the worker see to them */
     if (tell_fd >= 0)
         detach(tell_fd);
     log_info("version %s serves %s", LSHM_VERSION, path);
