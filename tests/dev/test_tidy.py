@@ -145,6 +145,8 @@ PLANTED = [
     ("ord-partner", "unknown partner", RING_C, swap("<- P1", "<- P1, P9")),
     ("ord-partner", "not named back", RING_C, swap("-> C1", "-> C1, F1")),
     ("ord-covered", "no test", "tests/unit/test_ring.c", put(SPDX + "/* covers: P1, F1 */\n")),
+    ("covers-unknown", "no such tag", "tests/unit/test_ring.c",
+     put(SPDX + "/* covers: P1, C1 F1 Z9 */\n")),
     ("rlx-missing", "no comment", RING_C, swap("RLX: a hint", "A hint")),
     ("rlx-missing", "after a blank line", RING_C, swap("a hint. */", "a hint. */\n")),
     ("rlx-format", "no reason", RING_C, c("/* RLX */\n")),

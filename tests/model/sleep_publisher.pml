@@ -159,7 +159,7 @@ proctype Publisher()
         store(P, WAIT, (need == 1 -> 1 : ANY));
 #endif
 #ifndef MUT_S2
-        fence(P);                                       /* covers: S2 */
+        fence(P);                                       /* covers: S1 */
 #endif
 #ifndef MUT_NO_LOOK
         look();
