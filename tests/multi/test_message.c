@@ -371,6 +371,7 @@ static void test_topic__with_a_bad_name__is_refused(void **state)
 {
     static const char *const names[] = { "", "/", "a/", "/a", "a//b", "a b", "a\n", "\xc3\xa4" };
     struct lshm_publisher *publisher;
+    struct lshm_subscriber *subscriber;
     struct lshm_error error;
 
     (void)state;
@@ -380,6 +381,7 @@ static void test_topic__with_a_bad_name__is_refused(void **state)
                          -LSHM_ENAME);
         assert_non_null(strstr(error.text, "topic name"));
     }
+    assert_int_equal(lshm_subscriber_open(rig.context, NULL, NULL, NULL, &subscriber), -LSHM_ENAME);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
