@@ -227,9 +227,11 @@ static int fork_daemon(void)
 {
     int ends[2], status;
     char said;
-    pid_t pid;
+    pid_t pid = -1;
 
-    if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+    if (pipe2(ends, O_CLOEXEC) == 0)
+        pid = fork();
+    if (pid < 0)
         die_of_system("leave the foreground", errno);
     if (pid == 0) {
         close(ends[0]);
