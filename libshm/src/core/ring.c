@@ -8,8 +8,8 @@
  * times slower one way; in a ring of 4 the entry 4 ahead is the one just published. */
 #define PREFETCH_AHEAD 4u
 /* How far ahead a reader that found a message fetches: the misses of a backlog overlap then, which
- * the work on each message keeps the CPU from seeing by itself (one way, batch 32: 43 ns a message
- * without, 31 with; 4 and 16 ahead: 33). */
+ * the work on each message keeps the CPU from seeing by itself (one way, batch 32: 42 ns a message
+ * without, 35 with; 4 and 16 ahead: 36). */
 #define BACKLOG_AHEAD 8u
 
 void lsi_ring_writer_init(struct lsi_ring_writer *writer, struct lshm_ring *ring, void *entries,
