@@ -7,7 +7,7 @@
 
 /*
  * The first message, from the tail hint on, whose entry is not committed: at most one ring further.
- * The ring is mapped read-only for this; each word is read once. 0 when it can't be mapped.
+ * Each word is read once. What can't be read ends the count, and is logged.
  */
 uint64_t tail_read_final(const struct lsi_ctl_geometry *geometry, const struct region *ring);
 
