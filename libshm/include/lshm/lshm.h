@@ -218,7 +218,8 @@ void lshm_subscriber_close(struct lshm_subscriber *subscriber);
 /*
  * The next message: 1, 0 when there is none, −LSHM_EHELD when window and holds are full of samples
  * not released, −LSHM_ECORRUPT when a descriptor made no sense (it is counted and passed over),
- * once −ENOMEM when a new publisher's memory could not be mapped: its messages do not come.
+ * once −ENOMEM when a new publisher's memory could not be mapped: its messages do not come; once
+ * −EMFILE when no descriptors were left for it: they come when there are.
  */
 int lshm_subscriber_take(struct lshm_subscriber *subscriber, struct lshm_message *ret_message);
 /* Done with a sample: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. Any order, any thread. */

@@ -4,6 +4,9 @@
  *
  * A request is repeated with its id when a new worker says that it took over: the old one may have
  * died with the answer. Everything here runs with context->control held.
+ *
+ * A packet whose descriptors this process has no room for is not lost: a push stays in the socket
+ * until there is room, which holds up what is behind it; a reply is given up, and its port closed.
  */
 #include <poll.h>
 #include <string.h>
@@ -11,6 +14,9 @@
 #include "api/internal.h"
 #include "api/session.h"
 #include "os/socket.h"
+
+/* A push that waits for descriptors is tried again after this long. */
+#define STARVED_NS UINT64_C(100000000)
 
 static int broken(struct lshm_context *context, int error)
 {
@@ -20,12 +26,15 @@ static int broken(struct lshm_context *context, int error)
 
 static void explain_broken(struct lshm_error *reterr_error, int error)
 {
-    if (error == -EMFILE)
-        lsi_error_set(reterr_error, error, "no descriptors were left for memory that the broker "
-                      "sent: raise the limit (ulimit -n) and open a new context");
-    else
-        lsi_error_set(reterr_error, error, "lost the broker: %s; start brokerd and open a new "
-                      "context", lshm_strerror(error));
+    lsi_error_set(reterr_error, error, "lost the broker: %s; start brokerd and open a new context",
+                  lshm_strerror(error));
+}
+
+static int explain_starved(struct lshm_error *reterr_error)
+{
+    lsi_error_set(reterr_error, EMFILE, "no descriptors are left for memory that the broker sends: "
+                  "close some, or raise the limit (ulimit -n), and call again");
+    return -EMFILE;
 }
 
 static int send_until(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes,
@@ -94,9 +103,15 @@ static void close_abandoned(struct lshm_context *context, const struct lsi_ctl_p
     }
 }
 
-static void abandon(struct lshm_context *context, uint64_t request)
+static bool is_open(const struct lsi_ctl_header *request)
 {
-    context->abandoned[context->abandoned_count++ % LSI_ABANDONED] = request;
+    return request->type == LSI_CTL_PUBLISHER_OPEN || request->type == LSI_CTL_SUBSCRIBER_OPEN;
+}
+
+static void abandon(struct lshm_context *context, const struct lsi_ctl_header *request)
+{
+    if (is_open(request))
+        context->abandoned[context->abandoned_count++ % LSI_ABANDONED] = request->id;
 }
 
 static bool is_abandoned(const struct lshm_context *context, uint64_t request)
@@ -118,22 +133,89 @@ static void handle_stray(struct lshm_context *context, struct lsi_ctl_packet *pa
     lsi_ctl_close_fds(packet, 0);
 }
 
+bool lsi_control_is_starved(const struct lshm_context *context)
+{
+    /* RLX: to try too early or too late is only a try or a wait more. */
+    uint64_t until = lsi_load_relaxed(&context->starved_until_ns);
+
+    return LSI_UNLIKELY(until != 0) && lsi_now_ns() < until;
+}
+
+/* The socket is readable until there are descriptors again: sleepers must not be woken by it. */
+static void starve(struct lshm_context *context, uint64_t push)
+{
+    struct lshm_subscriber *subscriber;
+
+    /* RLX: as where it is read. */
+    lsi_store_relaxed(&context->starved_until_ns, lsi_now_ns() + STARVED_NS);
+    lsi_wait_watch_control(context, false);
+    if (push == context->starved_push)
+        return;
+    context->starved_push = push;
+    LIST_FOREACH(subscriber, &context->subscribers, entry) {
+        /* RLX: the port's thread tells the application; the news bring it to look. */
+        lsi_store_relaxed(&subscriber->failed, -EMFILE);
+        lsi_store_relaxed(&subscriber->news, 1);
+    }
+    lsi_wait_kick(context);
+}
+
+static void relieve(struct lshm_context *context)
+{
+    if (context->starved_until_ns == 0)
+        return;
+    /* RLX: as where it is read. */
+    lsi_store_relaxed(&context->starved_until_ns, 0);
+    lsi_wait_watch_control(context, true);
+}
+
+/* As lsi_ctl_receive, but for want of descriptors a reply comes without them. */
+static int receive(struct lshm_context *context, struct lsi_ctl_packet *packet)
+{
+    int r = lsi_ctl_receive(context->socket, packet);
+
+    if (r == -EMFILE && packet->header.type & LSI_CTL_PUSH) {
+        starve(context, packet->header.id);
+        return r;
+    }
+    if (r == -EMFILE) {
+        lsi_socket_drop(context->socket);
+        packet->fd_count = packet->header.fds;
+        r = lsi_ctl_check_answer(packet, packet->header.bytes);
+        packet->fd_count = 0;
+        return r < 0 ? r : 1;
+    }
+    relieve(context);
+    return r;
+}
+
+/* Whoever reads nothing would not see the session's end. Then what waits is lost, but so it is
+ * with any push that was on its way when the broker died. */
+static bool is_hung_up(const struct lshm_context *context)
+{
+    struct pollfd poll_fd = { .fd = context->socket };
+
+    return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & POLLHUP;
+}
+
 void lsi_control_drain(struct lshm_context *context)
 {
     struct lsi_ctl_packet packet;
     uint64_t before = context->received;
-    int r;
+    int r = 0;
 
     if (context->broken)
         return;
-    while ((r = lsi_ctl_receive(context->socket, &packet)) > 0) {
+    while (!lsi_control_is_starved(context) && (r = receive(context, &packet)) > 0) {
         if (packet.header.type & LSI_CTL_PUSH)
             handle_push(context, &packet);
         else
             handle_stray(context, &packet);
     }
-    if (r < 0)
+    if (r < 0 && r != -EMFILE)
         broken(context, r);
+    else if (context->starved_until_ns != 0 && is_hung_up(context))
+        broken(context, -LSHM_EGONE);
     if (context->received != before)
         acknowledge(context);
 }
@@ -145,6 +227,22 @@ void lsi_control_poll(struct lshm_context *context)
     pthread_mutex_unlock(&context->control);
 }
 
+static int explain_failure(struct lshm_context *context, const struct lsi_ctl_header *request,
+                           int r, struct lshm_error *reterr_error)
+{
+    if (r != -ETIMEDOUT && r != -EMFILE) {
+        explain_broken(reterr_error, broken(context, r));
+        return r;
+    }
+    abandon(context, request);
+    if (r == -EMFILE)
+        return explain_starved(reterr_error);
+    lsi_error_set(reterr_error, r, "the broker did not answer within %lld ms: is it stopped or "
+                  "overloaded? Try again, or raise timeout_ns",
+                  (long long)(context->timeout_ns / 1000000));
+    return r;
+}
+
 int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
                       struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
 {
@@ -152,7 +250,7 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
     int r;
 
     for (;;) {
-        r = lsi_ctl_receive(context->socket, reply);
+        r = receive(context, reply);
         if (r < 0)
             break;
         if (r == 0) {
@@ -173,7 +271,10 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
             if (restarted && (r = send_until(context, request, bytes, deadline)) < 0)
                 break;
         } else if (reply->header.id == request->id) {
-            return lsi_session_status(reply, reterr_error);
+            if (reply->header.fds == reply->fd_count)
+                return lsi_session_status(reply, reterr_error);
+            close_abandoned(context, reply);
+            return explain_starved(reterr_error);
         } else if (lsi_session_is_cut(reply)) {
             return broken(context, lsi_session_status(reply, reterr_error));
         } else {
@@ -181,16 +282,18 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
         }
     }
     reply->fd_count = 0;
-    if (r == -ETIMEDOUT) {
-        abandon(context, request->id);
-        lsi_error_set(reterr_error, r,
-                      "the broker did not answer within %lld ms: is it stopped or overloaded? "
-                      "Try again, or raise timeout_ns",
-                      (long long)(context->timeout_ns / 1000000));
-    } else {
-        explain_broken(reterr_error, broken(context, r));
-    }
-    return r;
+    return explain_failure(context, request, r, reterr_error);
+}
+
+/* One more try to take in what waits for descriptors; without it no answer can be read. */
+static bool is_blocked(struct lshm_context *context)
+{
+    if (context->starved_until_ns == 0)
+        return false;
+    /* RLX: as where it is read. */
+    lsi_store_relaxed(&context->starved_until_ns, 1);
+    lsi_control_drain(context);
+    return !context->broken && context->starved_until_ns != 0;
 }
 
 int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
@@ -199,6 +302,8 @@ int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *req
     int r;
 
     reply->fd_count = 0;
+    if (is_blocked(context) && is_open(request))
+        return explain_starved(reterr_error);
     if (context->broken) {
         explain_broken(reterr_error, context->broken);
         return context->broken;

@@ -88,14 +88,21 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
                       struct lsi_ctl_packet *reply, struct lshm_error *reterr_error);
 /* Sends without an answer; 0 or a negative error. */
 int lsi_control_send(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes);
-/* Reads what the broker has pushed. */
+/*
+ * Reads what the broker has pushed. A push for whose memory no descriptors are left stays in the
+ * socket, and so does what is behind it: the subscribers say −EMFILE, once, and it is tried again
+ * a few times a second, and by every request.
+ */
 void lsi_control_drain(struct lshm_context *context);
+/* Any thread: such a push waits, and it is too early to try again. */
+bool lsi_control_is_starved(const struct lshm_context *context);
 
 /* Whether the broker has pushed something that was not read yet; one load. */
 static inline bool lsi_control_has_news(const struct lshm_context *context)
 {
     /* RLX: a hint to read the socket, which brings the news itself. */
-    return lsi_load_relaxed(&context->board0->pushed) != lsi_load_relaxed(&context->pushes_seen);
+    return lsi_load_relaxed(&context->board0->pushed) !=
+               lsi_load_relaxed(&context->pushes_seen) && !lsi_control_is_starved(context);
 }
 /* Takes the lock and drains. */
 void lsi_control_poll(struct lshm_context *context);
@@ -117,6 +124,8 @@ extern const struct lsi_roster_operations lsi_publisher_roster_operations;
 int lsi_wait_open(struct lshm_context *context);
 void lsi_wait_close(struct lshm_context *context);
 int lsi_wait_add_channel(struct lshm_context *context, int fd);
+/* Whether packets in the control socket end a wait; its hang-up always does. */
+void lsi_wait_watch_control(struct lshm_context *context, bool watch);
 /*
  * Sleeps until ready() says so or the deadline (CLOCK_MONOTONIC, UINT64_MAX: none): 1 or 0. Without
  * a broker 0 comes after the time of a request at the latest: then nobody can say that a peer died.

@@ -102,6 +102,8 @@ struct lshm_context {
     const struct lshm_board *board0;
     struct lshm_control *control0;
     uint64_t pushes_seen;           /* numbers of board0->pushed that were read (any thread) */
+    uint64_t starved_until_ns;      /* a push waits for descriptors; when to try again; 0 (any) */
+    uint64_t starved_push;          /* the last one of which the subscribers were told */
     int broken;                     /* not 0: the broker is gone; the data path goes on */
 
     pthread_mutex_t control;

@@ -31,6 +31,8 @@
 #define JOINED_LOOK_NS UINT64_C(10000000)
 /* Without a broker, this often: who has no channel to us yet gets none any more. */
 #define ALONE_LOOK_NS UINT64_C(10000000)
+/* While a push waits for descriptors, this often. */
+#define STARVED_LOOK_NS UINT64_C(100000000)
 #define EVENTS 16
 
 static int epoll_add(const struct lshm_context *context, int fd)
@@ -58,6 +60,16 @@ int lsi_wait_open(struct lshm_context *context)
         return -errno;
     r = epoll_add(context, context->event);
     return r < 0 ? r : epoll_add(context, context->socket);
+}
+
+void lsi_wait_watch_control(struct lshm_context *context, bool watch)
+{
+    struct epoll_event event = {
+        .events = watch ? EPOLLIN : 0,
+        .data = { .fd = context->socket },
+    };
+
+    epoll_ctl(context->epoll, EPOLL_CTL_MOD, context->socket, &event);
 }
 
 static void channels_close(struct lshm_context *context)
@@ -172,6 +184,8 @@ static uint64_t look_again_ns(const struct lshm_context *context)
     /* RLX: set once, by whoever reads the control socket's end; that wakes us, too. */
     if (LSI_UNLIKELY(lsi_load_relaxed(&context->broken) != 0))
         return ALONE_LOOK_NS;
+    if (LSI_UNLIKELY(lsi_control_is_starved(context)))
+        return STARVED_LOOK_NS;
     return lsi_now_ns() - joined < LOOK_AGAIN_NS ? JOINED_LOOK_NS : LOOK_AGAIN_NS;
 }
 

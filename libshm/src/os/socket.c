@@ -162,25 +162,33 @@ ssize_t lsi_socket_receive(int fd, void *packet, size_t packet_bytes, int *ret_f
     unsigned count, i;
     int extra = 0, resets = 0;
 
-    /* The other end closed without reading all we sent: said once, then come its last packets. */
+    *ret_fd_count = 0;
+    /*
+     * A look installs the descriptors too, and what was looked at stays queued: only once we have
+     * them all is the packet dropped. So no thread that takes the last one meanwhile can cost any.
+     * The other end closed without reading all we sent: said once, then come its last packets.
+     */
     do {
-        received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
         resets += received < 0 && errno == ECONNRESET;
     } while (received < 0 && (errno == EINTR || (errno == ECONNRESET && resets == 1)));
     if (received < 0)
         return errno == ECONNRESET ? -EPIPE : -errno;
+    if (received == 0)
+        return -EPIPE;
     count = collect(&message, ret_fds, fds_max, &extra);
-    if (received == 0 || extra || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-        for (i = 0; i < count; i++)
-            close(ret_fds[i]);
-        *ret_fd_count = 0;
-        if (received == 0)
-            return -EPIPE;
-        /* Room for more descriptors, and yet cut: this process has none left. */
-        return message.msg_flags & MSG_CTRUNC && !extra && count < fds_max ? -EMFILE : -EMSGSIZE;
+    if (!extra && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+        lsi_socket_drop(fd);
+        *ret_fd_count = count;
+        return received;
     }
-    *ret_fd_count = count;
-    return received;
+    for (i = 0; i < count; i++)
+        close(ret_fds[i]);
+    /* Room for more descriptors, and yet cut: this process has none left. */
+    if (message.msg_flags & MSG_CTRUNC && !extra && count < fds_max)
+        return -EMFILE;
+    lsi_socket_drop(fd);
+    return -EMSGSIZE;
 }
 
 /* Without room for control data the kernel drops descriptors and says so. */
@@ -207,9 +215,9 @@ void lsi_socket_drop(int fd)
     char byte;
     ssize_t received;
 
-    do {
+    do { /* a reset is said once, and not instead of the packet */
         received = recv(fd, &byte, sizeof(byte), MSG_DONTWAIT);
-    } while (received < 0 && errno == EINTR);
+    } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
 }
 
 int lsi_socket_get_peer_uid(int fd, uid_t *ret_uid)

@@ -28,8 +28,8 @@ int lsi_socket_pair(int ret_fds[2]);
 int lsi_socket_send(int fd, const void *packet, size_t bytes, const int *fds, unsigned fd_count);
 /*
  * One packet: its size, −EAGAIN when there is none, −EPIPE at the end of the session, −EMSGSIZE
- * when it (or its list of descriptors) does not fit, −EMFILE when no descriptors are left for it;
- * what was received is closed then.
+ * when it (or its list of descriptors) does not fit and is gone, −EMFILE when this process has not
+ * as many descriptors left: it stays queued, and its bytes are in `packet`. One thread at a time.
  */
 ssize_t lsi_socket_receive(int fd, void *packet, size_t packet_bytes, int *ret_fds,
                            unsigned fds_max, unsigned *ret_fd_count);
