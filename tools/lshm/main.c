@@ -15,6 +15,9 @@ static const struct command commands[] = {
     { "holders", "who keeps which messages, since when", usage_holders, cmd_holders },
     { "pub", "publish lines or chunks of a file or stream", usage_pub, cmd_pub },
     { "sub", "print what is published", usage_sub, cmd_sub },
+    { "hz", "how often messages are published", usage_hz, cmd_hz },
+    { "bw", "how many bytes are published, and in what sizes", usage_bw, cmd_bw },
+    { "delay", "how long messages take from publication to take", usage_delay, cmd_delay },
     { "doctor", "check this machine, this process's limits and the broker", usage_doctor,
       cmd_doctor },
     { "version", "versions of the tool, the library and the ABI", usage_version, cmd_version },
@@ -27,7 +30,7 @@ static void print_usage(FILE *file)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(file, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fputs("  help      this text; help COMMAND is COMMAND --help\n\n"
-          "  --json         print JSON: one document, for sub one a line\n"
+          "  --json         print JSON: one document; sub, hz, bw, delay: one a line\n"
           "  --socket PATH  the broker's socket; else LSHM_SOCKET and the usual places\n\n"
           "Try: lshm sub hello &  echo hello, world | lshm pub hello\n", file);
 }

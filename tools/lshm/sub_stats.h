@@ -7,16 +7,14 @@
 
 #include <lshm/lshm.h>
 
-#define SUB_STATS_BUCKETS (64 * 8) /* eight for each power of two: within 12 % */
+#include "histogram.h"
 
 struct sub_stats {
     uint64_t since_ns;
     uint64_t messages;
     uint64_t bytes;
     uint64_t lost_before;
-    uint64_t stamped;
-    uint64_t max_ns;
-    uint32_t buckets[SUB_STATS_BUCKETS];
+    struct histogram latency;
 };
 
 void sub_stats_init(struct sub_stats *stats);

@@ -115,6 +115,15 @@ char *text_count(char buffer[TEXT_FIGURE_BYTES], uint64_t count)
     return buffer;
 }
 
+char *text_rate(char buffer[TEXT_FIGURE_BYTES], double rate)
+{
+    if (rate < 1000)
+        snprintf(buffer, TEXT_FIGURE_BYTES, "%.*f", rate < 10 ? 2 : 1, rate);
+    else
+        text_count(buffer, (uint64_t)rate);
+    return buffer;
+}
+
 char *text_duration(char buffer[TEXT_FIGURE_BYTES], uint64_t ns)
 {
     static const char *const units[] = { "ns", "us", "ms", "s" };

@@ -19,6 +19,8 @@ bool text_is_utf8(const void *data, size_t bytes);
 /* Figures; LSHM_UNKNOWN is "?". */
 char *text_bytes(char buffer[TEXT_FIGURE_BYTES], uint64_t bytes);
 char *text_count(char buffer[TEXT_FIGURE_BYTES], uint64_t count);
+/* 0.50, 99.7, 12345, 1.2M */
+char *text_rate(char buffer[TEXT_FIGURE_BYTES], double rate);
 /* 850 ns, 12 us, 3.4 ms, 5 s, 7 min, 3 h, 2 d */
 char *text_duration(char buffer[TEXT_FIGURE_BYTES], uint64_t ns);
 

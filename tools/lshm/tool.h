@@ -4,8 +4,8 @@
  *
  * A command parses its options with tool_next_option(), which also takes those that every command
  * has, and returns an exit code of sysexits.h. Errors are one line on stderr: what, why, how to fix
- * it. With --json a command prints one JSON document (sub: one a line) and nothing else on stdout.
- * Text of other processes is printed through text_safe() or the JSON writer only.
+ * it. With --json a command prints one JSON document (sub, hz, bw, delay: one a line) and nothing
+ * else on stdout. Text of other processes is printed through text_safe() or the JSON writer only.
  */
 #ifndef LSHM_TOOL_H
 #define LSHM_TOOL_H
@@ -34,16 +34,19 @@ struct command {
     int (*run)(struct tool *tool, int argc, char **argv);
 };
 
+int cmd_bw(struct tool *tool, int argc, char **argv);
 int cmd_client(struct tool *tool, int argc, char **argv);
+int cmd_delay(struct tool *tool, int argc, char **argv);
 int cmd_doctor(struct tool *tool, int argc, char **argv);
 int cmd_holders(struct tool *tool, int argc, char **argv);
+int cmd_hz(struct tool *tool, int argc, char **argv);
 int cmd_pub(struct tool *tool, int argc, char **argv);
 int cmd_status(struct tool *tool, int argc, char **argv);
 int cmd_sub(struct tool *tool, int argc, char **argv);
 int cmd_topic(struct tool *tool, int argc, char **argv);
 int cmd_version(struct tool *tool, int argc, char **argv);
-extern const char usage_client[], usage_doctor[], usage_holders[], usage_pub[], usage_status[],
-    usage_sub[], usage_topic[], usage_version[];
+extern const char usage_bw[], usage_client[], usage_delay[], usage_doctor[], usage_holders[],
+    usage_hz[], usage_pub[], usage_status[], usage_sub[], usage_topic[], usage_version[];
 
 /* error.c */
 #define TOOL_PRINTF(text, first) __attribute__((format(printf, text, first)))
