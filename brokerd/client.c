@@ -22,7 +22,9 @@
 #define CONTROL_PART0_BYTES 32768u
 #define PART_BYTES_MIN 16384u
 #define PART_SHIFT_MAX 6u        /* parts grow up to 1 MiB, unless one run needs more */
-#define CONTROL_SPARE_LINES 64u  /* kept free ahead of need */
+/* Kept free ahead of need: for publishers that come while the client does not call the library. */
+#define CONTROL_SPARE_CELLS 64u
+#define CONTROL_SPARE_LINES_MAX 4096u /* but not more than half a MiB */
 #define NS_PER_S UINT64_C(1000000000)
 
 void client_init(struct client *client, struct client_record *record)
@@ -142,24 +144,29 @@ static int make_board_part(struct broker *broker, struct client *client, uint64_
     return 0;
 }
 
-/* Control parts that are made but not mapped by the client yet, and the largest run they offer. */
-static uint32_t count_pending(const struct client *client, uint32_t *ret_parts, uint32_t *ret_lines)
+struct pending {
+    uint32_t parts; /* all control parts */
+    uint32_t lines; /* of those that are made but not mapped by the client yet */
+    uint32_t run;   /* the largest run in one of these */
+};
+
+static struct pending count_pending(const struct client *client)
 {
     const struct region *region;
-    uint32_t pending = 0, parts = 0, lines = 0;
+    struct pending pending = {0, 0, 0};
+    uint32_t lines;
 
     LIST_FOREACH (region, &client->regions, of_client) {
         if (region->record->kind != LSHM_REGION_CONTROL)
             continue;
-        parts++;
-        if (record_state(&region->record->record) == REGION_CREATED) {
-            pending++;
-            if (region->record->bytes / LSHM_LINE_BYTES - 1 > lines)
-                lines = (uint32_t)(region->record->bytes / LSHM_LINE_BYTES) - 1;
-        }
+        pending.parts++;
+        if (record_state(&region->record->record) != REGION_CREATED)
+            continue;
+        lines = (uint32_t)(region->record->bytes / LSHM_LINE_BYTES) - LSHM_CONTROL_FIRST_LINE;
+        pending.lines += lines;
+        if (lines > pending.run)
+            pending.run = lines;
     }
-    *ret_parts = parts;
-    *ret_lines = lines;
     return pending;
 }
 
@@ -310,40 +317,44 @@ int client_board_take(struct broker *broker, struct client *client, uint32_t run
     return lines_take(&client->board, run, ret_ref);
 }
 
-/* Asks for another part when none that is on its way has such a run. */
-static int grow_control(struct broker *broker, struct client *client, uint32_t run)
+static int grow_control(struct broker *broker, struct client *client, uint32_t part, uint32_t run)
 {
     struct region *region;
-    uint32_t parts, lines;
-    int status;
+    int status = make_control_part(broker, client, part, part_bytes(part, run), &region);
 
-    if (count_pending(client, &parts, &lines) > 0 && lines >= run)
-        return 0;
-    status = make_control_part(broker, client, parts, part_bytes(parts, run), &region);
     if (status == 0)
         client_push_part(broker, client, region);
     return status;
 }
 
+void client_control_reserve(struct broker *broker, struct client *client, uint32_t run)
+{
+    const struct pending pending = count_pending(client);
+    const uint32_t spare = lines_count_free(&client->control) + pending.lines;
+    uint32_t wanted = lines_count(&client->control) / 4;
+
+    if (wanted < CONTROL_SPARE_CELLS * run)
+        wanted = CONTROL_SPARE_CELLS * run;
+    if (wanted > CONTROL_SPARE_LINES_MAX)
+        wanted = CONTROL_SPARE_LINES_MAX;
+    if (spare < wanted) /* failing is not a failure yet */
+        (void)grow_control(broker, client, pending.parts, wanted - spare);
+}
+
 int client_control_take(struct broker *broker, struct client *client, uint32_t run,
                         struct lshm_ref *ret_ref)
 {
-    uint32_t spare, wanted;
+    struct pending pending;
     int status = lines_take(&client->control, run, ret_ref);
 
-    if (status == -EAGAIN) {
-        status = grow_control(broker, client, run);
-        return status < 0 ? status : -EAGAIN;
-    }
-    if (status < 0)
+    if (status == 0)
+        client_control_reserve(broker, client, run);
+    if (status != -EAGAIN)
         return status;
-    spare = lines_count_free(&client->control);
-    wanted = lines_count(&client->control) / 4;
-    if (wanted < CONTROL_SPARE_LINES)
-        wanted = CONTROL_SPARE_LINES;
-    if (spare < wanted)
-        (void)grow_control(broker, client, run); /* ahead of need: failing is not a failure yet */
-    return 0;
+    pending = count_pending(client);
+    if (pending.run < run)
+        status = grow_control(broker, client, pending.parts, run);
+    return status < 0 ? status : -EAGAIN;
 }
 
 void client_free(struct broker *broker, struct client *client)

@@ -28,6 +28,8 @@ int client_board_take(struct broker *broker, struct client *client, uint32_t run
 /* Lines of its control region. −EAGAIN: it must map another part first, and was asked to. */
 int client_control_take(struct broker *broker, struct client *client, uint32_t run,
                         struct lshm_ref *ret_ref);
+/* Cells of that many lines for publishers to come: parts are pushed before it lacks any. */
+void client_control_reserve(struct broker *broker, struct client *client, uint32_t run);
 /* Tells it of a board or control part. */
 void client_push_part(struct broker *broker, struct client *client, struct region *region);
 /* "pid 12 (name)", for texts. */

@@ -114,12 +114,38 @@ static int send_message(struct client *client, struct message *message)
     return lsi_ctl_send(client->record->socket_fd, message->packet, message->bytes, fds, count);
 }
 
+static int is_control_part(const struct message *message)
+{
+    return message->header.type == LSI_CTL_PUSH_CONTROL_PART;
+}
+
+/* One of the descriptors that may be on their way is kept for a control part. */
 static int must_wait(const struct outbox *outbox, const struct message *message)
 {
     const uint32_t fds = count_fds(message);
+    const uint32_t limit = LSI_CTL_UNACKED_FDS - !is_control_part(message);
 
     return is_push(message) && fds > 0 && outbox->fds_unacknowledged > 0 &&
-           outbox->fds_unacknowledged + fds > LSI_CTL_UNACKED_FDS;
+           outbox->fds_unacknowledged + fds > limit;
+}
+
+/*
+ * A control part overtakes pushes that wait for acknowledgements: a client that seldom calls the
+ * library maps it at its next call, however many rings are queued, and publishers wait for nothing
+ * else. Not those that have their number already: a client acknowledges up to a number.
+ */
+static void insert(struct outbox *outbox, struct message *message)
+{
+    struct message *first = TAILQ_FIRST(&outbox->queued);
+
+    while (first && (!is_push(first) || count_fds(first) == 0 || first->push != 0 ||
+                     is_control_part(first)))
+        first = TAILQ_NEXT(first, entry);
+    if (first && is_control_part(message))
+        TAILQ_INSERT_BEFORE(first, message, entry);
+    else
+        TAILQ_INSERT_TAIL(&outbox->queued, message, entry);
+    outbox->queued_count++;
 }
 
 static void sent(struct broker *broker, struct client *client, struct message *message)
@@ -210,8 +236,7 @@ void outbox_put(struct broker *broker, struct client *client, const struct outgo
                     outbox->queued_count);
         return;
     }
-    TAILQ_INSERT_TAIL(&outbox->queued, message, entry);
-    outbox->queued_count++;
+    insert(outbox, message);
     outbox_flush(broker, client);
 }
 

@@ -4,9 +4,9 @@
  *
  * Nothing here waits. A packet is tried at once; when the client does not read, it stays queued
  * until the socket is writable again. Pushes that bring descriptors are held back while
- * LSI_CTL_UNACKED_FDS of them are unacknowledged. A client that lets OUTBOX_MESSAGES_MAX pile up
- * is cut off. Regions whose descriptors are in the queue are pinned: a descriptor's number cannot
- * be given to another file before it was sent.
+ * LSI_CTL_UNACKED_FDS of them are unacknowledged; control parts overtake the others. A client that
+ * lets OUTBOX_MESSAGES_MAX pile up is cut off. Regions whose descriptors are in the queue are
+ * pinned: a descriptor's number cannot be given to another file before it was sent.
  *
  * The queue dies with the worker. What matters of it is in the registry as "not acknowledged".
  */

@@ -7,6 +7,7 @@
 #include <lshm/error.h>
 
 #include "client.h"
+#include "ctl/geometry.h"
 #include "ctl/topic.h"
 #include "link.h"
 #include "outbox.h"
@@ -119,6 +120,8 @@ void subscriber_open(struct broker *broker, struct client *client,
                            REGISTRY_TOPICS_MAX, REGISTRY_SUBSCRIBERS_MAX);
             return;
         }
+        /* Its client is in the library now, and may not be for a long time. */
+        client_control_reserve(broker, client, lsi_geometry_cell_lines(request->holds));
     }
     subscriber_advance(broker, subscriber);
 }
