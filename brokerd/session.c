@@ -140,9 +140,7 @@ static void hello(struct broker *broker, struct client *client,
     const struct lsi_ctl_hello *request = &packet->hello;
     int status;
 
-    /* Before 1.0 a minor may change anything. */
-    if (request->abi_major != LSHM_ABI_MAJOR ||
-        (LSHM_ABI_MAJOR == 0 && request->abi_minor != LSHM_ABI_MINOR)) {
+    if (!lsi_ctl_is_same_abi(request->abi_major, request->abi_minor)) {
         session_cut(broker, client, -LSHM_EVERSION,
                     "ABI %u.%u is not the broker's %u.%u (brokerd " LSHM_VERSION
                     "); use the liblshm of the broker's version",

@@ -78,10 +78,16 @@ static void fill(const struct sample *sample)
     packet.header.bytes = (uint32_t)sample->bytes;
     packet.header.fds = packet.fd_count = sample->fds;
     switch (sample->type) {
+    case LSI_CTL_HELLO:
+        packet.hello.abi_major = LSHM_ABI_MAJOR;
+        packet.hello.abi_minor = LSHM_ABI_MINOR;
+        break;
     case LSI_CTL_LIST:
         packet.list.what = LSI_CTL_LIST_CLIENTS;
         break;
     case REPLY_TO(HELLO):
+        packet.hello_reply.abi_major = LSHM_ABI_MAJOR;
+        packet.hello_reply.abi_minor = LSHM_ABI_MINOR;
         packet.hello_reply.public_bytes = packet.hello_reply.board_bytes =
             packet.hello_reply.control_bytes = 4096;
         break;
@@ -235,6 +241,25 @@ static void test_codec__foreign_hello__passes_at_any_length(void **state)
     assert_int_equal(lsi_ctl_check_request(&packet, 1000), 0);
 }
 
+static void test_codec__foreign_answer_to_hello__passes_at_any_length(void **state)
+{
+    static const struct sample answer = {REPLY_TO(HELLO), sizeof(struct lsi_ctl_hello_reply), 3};
+
+    (void)state;
+    fill(&answer);
+    packet.header.bytes = 1000;
+    assert_int_equal(lsi_ctl_check_answer(&packet, 1000), -LSHM_EPROTO);
+    packet.hello_reply.abi_minor = LSHM_ABI_MINOR + 1; /* before 1.0 that is enough */
+    assert_int_equal(lsi_ctl_check_answer(&packet, 1000), 0);
+    packet.header.bytes = 32;
+    assert_int_equal(lsi_ctl_check_answer(&packet, 32), 0);
+    packet.header.bytes = 31;
+    assert_int_equal(lsi_ctl_check_answer(&packet, 31), -LSHM_EPROTO);
+    packet.header.bytes = 32;
+    packet.header.fds = 2;
+    assert_int_equal(lsi_ctl_check_answer(&packet, 32), -LSHM_EPROTO);
+}
+
 static void test_codec__refusal__passes_with_its_text(void **state)
 {
     static const struct sample refusal = {REPLY_TO(HELLO), sizeof(struct lsi_ctl_refusal), 0};
@@ -276,6 +301,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_codec__wrong_direction_or_type__refused),
     cmocka_unit_test(test_codec__bad_fields__refused),
     cmocka_unit_test(test_codec__foreign_hello__passes_at_any_length),
+    cmocka_unit_test(test_codec__foreign_answer_to_hello__passes_at_any_length),
     cmocka_unit_test(test_codec__refusal__passes_with_its_text),
     cmocka_unit_test_setup_teardown(test_codec__receive__closes_the_fds_of_what_it_refuses,
                                     lst_setup, lst_teardown),

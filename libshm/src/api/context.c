@@ -94,7 +94,8 @@ int lsi_context_map_control(struct lshm_context *context, int fd, uint64_t regio
     return 0;
 }
 
-static int map_hello(struct lshm_context *context, const struct lsi_ctl_packet *reply)
+static int map_hello(struct lshm_context *context, const struct lsi_ctl_packet *reply,
+                     struct lshm_error *reterr_error)
 {
     const struct lsi_ctl_hello_reply *hello = &reply->hello_reply;
     unsigned flags = lsi_context_map_flags(context);
@@ -111,6 +112,9 @@ static int map_hello(struct lshm_context *context, const struct lsi_ctl_packet *
         return r;
     context->public_region = base;
     context->public_bytes = hello->public_bytes;
+    if ((r = lsi_session_check_abi(context->public_region->header.abi_major,
+                                   context->public_region->header.abi_minor, reterr_error)) < 0)
+        return r;
     if ((r = lsi_seal_check_reader(reply->fds[1], hello->board_bytes)) < 0 ||
         (r = lsi_memory_map(reply->fds[1], hello->board_bytes, flags, &base)) < 0)
         return r;
@@ -135,9 +139,12 @@ static int attach(struct lshm_context *context, const char *name, struct lshm_er
 
     lsi_ctl_set_text(hello.name, sizeof hello.name, name);
     r = lsi_control_request(context, &hello.header, sizeof hello, &reply, reterr_error);
+    if (r == 0)
+        r = lsi_session_check_abi(reply.hello_reply.abi_major, reply.hello_reply.abi_minor,
+                                  reterr_error);
     if (r == 0) {
-        r = map_hello(context, &reply);
-        if (r < 0)
+        r = map_hello(context, &reply, reterr_error);
+        if (r < 0 && r != -LSHM_EVERSION)
             lsi_error_set(reterr_error, r, "cannot map the broker's memory: %s; see lshm doctor",
                           lshm_strerror(r));
         mapped.header.id = hello.header.id;

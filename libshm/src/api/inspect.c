@@ -106,6 +106,9 @@ static int say_hello(struct lshm_inspector *inspector, const char *name,
 
     lsi_ctl_set_text(hello.name, sizeof hello.name, name);
     r = lsi_inspector_request(inspector, &hello.header, sizeof hello, &reply, reterr_error);
+    if (r == 0)
+        r = lsi_session_check_abi(reply.hello_reply.abi_major, reply.hello_reply.abi_minor,
+                                  reterr_error);
     if (r == 0) {
         inspector->abi_major = reply.hello_reply.abi_major;
         inspector->abi_minor = reply.hello_reply.abi_minor;

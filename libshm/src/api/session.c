@@ -109,6 +109,16 @@ int lsi_session_status(const struct lsi_ctl_packet *reply, struct lshm_error *re
     return status;
 }
 
+int lsi_session_check_abi(uint32_t abi_major, uint32_t abi_minor, struct lshm_error *reterr_error)
+{
+    if (lsi_ctl_is_same_abi(abi_major, abi_minor))
+        return 0;
+    lsi_error_set(reterr_error, LSHM_EVERSION, "the broker speaks ABI %u.%u, this liblshm "
+                  LSHM_VERSION " speaks %u.%u: start the brokerd of this version, or use the "
+                  "liblshm of the broker's", abi_major, abi_minor, LSHM_ABI_MAJOR, LSHM_ABI_MINOR);
+    return -LSHM_EVERSION;
+}
+
 bool lsi_session_is_cut(const struct lsi_ctl_packet *reply)
 {
     return reply->header.type == (LSI_CTL_HELLO | LSI_CTL_REPLY) && reply->header.id == 0 &&

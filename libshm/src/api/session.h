@@ -25,6 +25,9 @@ int lsi_session_connect(const char *option, char path[LSI_SOCKET_PATH_BYTES],
 int lsi_session_poll(int fd, short events, uint64_t deadline_ns);
 /* 0, −ETIMEDOUT, −LSHM_EGONE, −errno. */
 int lsi_session_send(int fd, struct lsi_ctl_header *message, size_t bytes, uint64_t deadline_ns);
+/* What the broker says it speaks: 0, or −LSHM_EVERSION. */
+int lsi_session_check_abi(uint32_t abi_major, uint32_t abi_minor,
+                          struct lshm_error *reterr_error);
 /* The reply's status; a refusal's text goes to reterr_error. */
 int lsi_session_status(const struct lsi_ctl_packet *reply, struct lshm_error *reterr_error);
 /* Whether this is the broker's last word: it ends the session and says why. */

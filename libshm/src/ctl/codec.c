@@ -13,6 +13,7 @@
 
 #define READER_FLAGS (LSHM_READER_LOSSY | LSHM_READER_MAY_BLOCK | LSHM_READER_NO_LOCAL)
 #define HELLO_FIXED_BYTES (sizeof(struct lsi_ctl_header) + 16)
+#define HELLO_ANSWER_FIXED_BYTES (sizeof(struct lsi_ctl_header) + 8)
 
 /* What one type of packet looks like. tail: a list may follow the fixed part. */
 struct format {
@@ -197,12 +198,27 @@ static int check_counts(const struct lsi_ctl_packet *packet, size_t bytes,
     return format->tail ? bytes >= format->bytes : bytes == format->bytes;
 }
 
+/* Before 1.0 a minor may change anything. */
+int lsi_ctl_is_same_abi(uint32_t abi_major, uint32_t abi_minor)
+{
+    return abi_major == LSHM_ABI_MAJOR && (LSHM_ABI_MAJOR != 0 || abi_minor == LSHM_ABI_MINOR);
+}
+
 /* A HELLO of another ABI may be longer or shorter, but not in what the answer needs. */
 static int is_foreign_hello(const struct lsi_ctl_packet *packet, size_t bytes)
 {
     return packet->header.type == LSI_CTL_HELLO && bytes >= HELLO_FIXED_BYTES &&
            packet->header.bytes == bytes && packet->fd_count == 0 &&
-           packet->hello.abi_major != LSHM_ABI_MAJOR;
+           !lsi_ctl_is_same_abi(packet->hello.abi_major, packet->hello.abi_minor);
+}
+
+/* Nor is its answer, in the two versions that it begins with. */
+static int is_foreign_answer(const struct lsi_ctl_packet *packet, size_t bytes)
+{
+    return packet->header.type == (LSI_CTL_HELLO | LSI_CTL_REPLY) && packet->header.status == 0 &&
+           bytes >= HELLO_ANSWER_FIXED_BYTES && packet->header.bytes == bytes &&
+           packet->header.fds == packet->fd_count &&
+           !lsi_ctl_is_same_abi(packet->hello_reply.abi_major, packet->hello_reply.abi_minor);
 }
 
 int lsi_ctl_check_request(const struct lsi_ctl_packet *packet, size_t bytes)
@@ -225,6 +241,8 @@ int lsi_ctl_check_answer(const struct lsi_ctl_packet *packet, size_t bytes)
 
     if (bytes < sizeof(packet->header))
         return -LSHM_EPROTO;
+    if (is_foreign_answer(packet, bytes))
+        return 0;
     format = find(answers, LSI_COUNT_OF(answers), packet->header.type);
     if (!format || packet->header.status > 0)
         return -LSHM_EPROTO;

@@ -49,8 +49,11 @@ struct lsi_ctl_packet {
 
 /* What a broker may get from a client: 0 or −LSHM_EPROTO. A HELLO of any ABI passes. */
 int lsi_ctl_check_request(const struct lsi_ctl_packet *packet, size_t bytes);
-/* What a client may get from a broker. */
+/* What a client may get from a broker. The answer to HELLO of any ABI passes. */
 int lsi_ctl_check_answer(const struct lsi_ctl_packet *packet, size_t bytes);
+
+/* Whether ours and this one can talk to each other. */
+int lsi_ctl_is_same_abi(uint32_t abi_major, uint32_t abi_minor);
 
 /*
  * For clients: one packet from the broker. 1, 0 when there is none now, −LSHM_EGONE when the broker

@@ -102,7 +102,9 @@ struct lsi_ctl_hello { /* its first 16 bytes after the header never change */
     char name[LSHM_NAME_BYTES];
 };
 
-struct lsi_ctl_hello_reply { /* fds: public, board part 0, control part 0 (rw; not for inspectors)*/
+/* Its first 8 bytes after the header never change. fds: public, board part 0, control part 0 (rw;
+ * not for inspectors). */
+struct lsi_ctl_hello_reply {
     struct lsi_ctl_header header;
     uint32_t abi_major;
     uint32_t abi_minor;
