@@ -2,24 +2,17 @@
 /*
  * brokerd: owns all memory, admits processes, buries the dead; never on the path of a message.
  *
- *   main -> start (paths, lock, socket, memory) -> keeper -> worker, worker, worker ...
+ *   main -> settings -> start (paths, lock, socket, memory) -> keeper -> worker, worker, worker ...
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include <bsd/libutil.h>
-#include <bsd/stdlib.h>
-#include <bsd/unistd.h>
-
 #include "keeper.h"
 #include "log.h"
+#include "settings.h"
 #include "start.h"
-
-#define NS_PER_S UINT64_C(1000000000)
-#define DRAIN_S_DEFAULT 2
-#define DRAIN_S_MAX 86400
 
 static const char help[] =
     "usage: brokerd [OPTION]...\n"
@@ -31,77 +24,59 @@ static const char help[] =
     "  --drain SECONDS      how long clients get to leave after SIGTERM (2)\n"
     "  --client-bytes SIZE  memory one client may own, like 512M or 4G (half of what is free)\n"
     "  --clients-max COUNT  clients that may attach (1024)\n"
-    "  --help, --version\n";
+    "  --config FILE        settings, such as 'drain = 5'; else " SETTINGS_FILE "\n"
+    "  --check-config       print the settings that would be in force, and exit\n"
+    "  --help, --version\n"
+    "\n"
+    "  brokerd && lshm status\n"
+    "  brokerd --foreground --client-bytes 2G\n"
+    "  brokerd --config ./brokerd.conf --check-config\n";
 
 enum option_code {
-    OPTION_SOCKET = 1,
+    OPTION_SETTING = 1, /* its name says which */
     OPTION_FOREGROUND,
-    OPTION_DRAIN,
-    OPTION_CLIENT_BYTES,
-    OPTION_CLIENTS_MAX,
+    OPTION_CONFIG,
+    OPTION_CHECK_CONFIG,
     OPTION_HELP,
     OPTION_VERSION
 };
 
 static const struct option names[] = {
-    {"socket", required_argument, NULL, OPTION_SOCKET},
+    {"socket", required_argument, NULL, OPTION_SETTING},
     {"foreground", no_argument, NULL, OPTION_FOREGROUND},
-    {"drain", required_argument, NULL, OPTION_DRAIN},
-    {"client-bytes", required_argument, NULL, OPTION_CLIENT_BYTES},
-    {"clients-max", required_argument, NULL, OPTION_CLIENTS_MAX},
+    {"drain", required_argument, NULL, OPTION_SETTING},
+    {"client-bytes", required_argument, NULL, OPTION_SETTING},
+    {"clients-max", required_argument, NULL, OPTION_SETTING},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
 };
 
-static uint64_t parse_number(const char *name, const char *text, long long max)
-{
-    const char *error;
-    long long value = strtonum(text, 0, max, &error);
+struct command_line {
+    const char *config;
+    int is_foreground;
+    int is_check;
+};
 
-    if (error)
-        log_die(EX_USAGE, "--%s %s is %s; give a number from 0 to %lld", name, text, error, max);
-    return (uint64_t)value;
-}
-
-static uint64_t parse_count(const char *name, const char *text, long long max)
-{
-    uint64_t value = parse_number(name, text, max);
-
-    if (value == 0)
-        log_die(EX_USAGE, "--%s 0 would admit nobody; give a number from 1 to %lld", name, max);
-    return value;
-}
-
-static uint64_t parse_size(const char *text)
-{
-    uint64_t bytes;
-
-    if (expand_number(text, &bytes) < 0 || bytes == 0)
-        log_die(EX_USAGE, "--client-bytes %s is not a size; give one like 512M or 4G", text);
-    return bytes;
-}
-
-static void parse(int argc, char **argv, struct options *options)
+/* All but the settings, which come after those of the file. */
+static void parse(int argc, char **argv, struct command_line *ret_line)
 {
     int code;
 
     while ((code = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (code) {
-        case OPTION_SOCKET:
-            options->socket = optarg;
+        case OPTION_SETTING:
             break;
         case OPTION_FOREGROUND:
-            options->is_foreground = 1;
+            ret_line->is_foreground = 1;
             break;
-        case OPTION_DRAIN:
-            options->drain_ns = parse_number("drain", optarg, DRAIN_S_MAX) * NS_PER_S;
+        case OPTION_CONFIG:
+            ret_line->config = optarg;
             break;
-        case OPTION_CLIENT_BYTES:
-            options->client_bytes_max = parse_size(optarg);
-            break;
-        case OPTION_CLIENTS_MAX:
-            options->clients_max = parse_count("clients-max", optarg, REGISTRY_CLIENTS_MAX);
+        case OPTION_CHECK_CONFIG:
+            ret_line->is_check = 1;
             break;
         case OPTION_HELP:
             fputs(help, stdout);
@@ -117,13 +92,32 @@ static void parse(int argc, char **argv, struct options *options)
         log_die(EX_USAGE, "%s is not an option; see brokerd --help", argv[optind]);
 }
 
+static void parse_settings(int argc, char **argv, struct options *options)
+{
+    int code, index;
+
+    optind = 0; /* glibc: start again */
+    while ((code = getopt_long(argc, argv, "", names, &index)) != -1) {
+        if (code == OPTION_SETTING)
+            settings_set(options, names[index].name, optarg);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct options options = {.drain_ns = DRAIN_S_DEFAULT * NS_PER_S,
-                              .clients_max = REGISTRY_CLIENTS_MAX};
+    struct command_line line = {0};
+    struct options options;
     struct keeper keeper = {0};
 
-    parse(argc, argv, &options);
+    parse(argc, argv, &line);
+    settings_init(&options);
+    settings_read(&options, line.config);
+    parse_settings(argc, argv, &options);
+    options.is_foreground = line.is_foreground;
+    if (line.is_check) {
+        settings_print(&options);
+        return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+    }
     start_keeper(&options, &keeper);
     return keeper_run(&keeper);
 }
