@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "notify.h"
 #include "os/memory.h"
 #include "os/path.h"
 #include "os/process.h"
@@ -200,8 +201,10 @@ static void raise_fd_limit(void)
 /* Before there is a file that a signal could leave behind; what comes meanwhile stays pending. */
 static void block_signals(sigset_t *ret_signals)
 {
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* workers inherit it */
     signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* they mean nothing here, and by default they kill */
+    signal(SIGUSR2, SIG_IGN);
     sigemptyset(ret_signals);
     sigaddset(ret_signals, SIGTERM);
     sigaddset(ret_signals, SIGINT);
@@ -323,4 +326,5 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     if (tell_fd >= 0)
         detach(tell_fd);
     log_info("version %s serves %s", LSHM_VERSION, path);
+    notify_ready();
 }

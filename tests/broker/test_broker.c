@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -360,6 +361,28 @@ static void test_broker__lists__name_what_there_is(void **state)
     raw_close(&inspector);
 }
 
+static void test_broker__signals_that_mean_nothing__change_nothing(void **state)
+{
+    static const int signals[] = {SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
+    struct raw_client inspector, client;
+    pid_t worker;
+    uint32_t i;
+
+    (void)state;
+    assert_int_equal(raw_attach(&inspector, broker.socket_path, LSI_CTL_HELLO_INSPECTOR), 0);
+    worker = raw_worker_pid(&inspector);
+    for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        assert_int_equal(kill(broker.pid, signals[i]), 0);
+        assert_int_equal(kill(worker, signals[i]), 0);
+    }
+    assert_int_equal(raw_attach(&client, broker.socket_path, 0), 0);
+    assert_int_equal(client.keeper_pid, broker.pid);
+    assert_int_equal(raw_worker_pid(&inspector), worker);
+    assert_int_equal(inspector.worker_count, 0);
+    raw_close(&inspector);
+    raw_close(&client);
+}
+
 static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     TEST(test_broker__attach__gives_regions_with_headers),
@@ -375,6 +398,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_broker__channel__one_end_for_each),
     TEST(test_broker__unacknowledged_fds__are_held_back),
     TEST(test_broker__lists__name_what_there_is),
+    TEST(test_broker__signals_that_mean_nothing__change_nothing),
 };
 
 static int run(void)
