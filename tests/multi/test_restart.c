@@ -12,11 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <lshm/inspect.h>
+
 #include "agent.h"
 
 /* Faster than this the keeper takes its time. */
 #define PACE_MS 260
 #define IDLE_CPU_US 100000
+/* More rings of two descriptors than can be on their way: what comes after them is held back. */
+#define RINGS 20
 
 static int64_t now_ms(void)
 {
@@ -178,6 +182,104 @@ static void test_worker__away__finds_what_happened_meanwhile(void **state)
     agent_end(&opener);
 }
 
+/* What was sent to the stopped worker before is handled, too, once it has served another. */
+static void continue_worker(pid_t pid, struct agent *other)
+{
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    (void)agent_do(other, "pub test/another");
+}
+
+static void replace_worker(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    lst_must(lst_wait_until(is_not_worker, &pid, LST_DEADLINE_MS));
+}
+
+static void open_rings(struct agent *from)
+{
+    for (int i = 0; i < RINGS; i++)
+        (void)agent_do(from, "pub test/rings payload=3000 ring=16 slots=2");
+}
+
+/* The answer was behind rings that had to wait: it is lost, and the successor knows of none. */
+static void test_worker__killed_with_an_answer__is_asked_again(void **state)
+{
+    struct agent from, to;
+    pid_t pid;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    open_rings(&from);
+    pid = worker();
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    agent_tell(&to, "sub test/rings");
+    agent_is_busy(&to, 100);
+    lst_must(lst_child_stop(&to.process));
+    continue_worker(pid, &from);
+    replace_worker(pid);
+    lst_must(lst_child_continue(&to.process));
+    assert_int_equal(agent_hear(&to), 0);
+    for (int i = 0; i < RINGS; i++)
+        assert_int_equal(agent_do(&from, "send %d 2 max=3000", i), 2);
+    assert_int_equal(agent_do(&to, "take 0 %d", 2 * RINGS), 2 * RINGS);
+    agent_end(&from);
+    agent_end(&to);
+}
+
+struct watch {
+    struct agent *to;
+    struct lshm_inspector *inspector;
+};
+
+/* A dead publisher is forgotten when its last reader's cell was reset. */
+static bool has_no_dead(void *arg)
+{
+    struct lshm_publisher_info infos[2 * RINGS];
+    const struct watch *watch = arg;
+    int count, dead = 0;
+
+    assert_int_equal(agent_do(watch->to, "take 0 1 ms=0"), 0);
+    count = lshm_inspector_list_publishers(watch->inspector, infos, 2 * RINGS);
+    assert_in_range(count, RINGS, 2 * RINGS);
+    for (int i = 0; i < count; i++)
+        dead += infos[i].dead == 1;
+    return dead == 0;
+}
+
+/* As above, with the answer to a reader that leaves a dead ring: else its cell is lost to it. */
+static void test_worker__killed_with_the_answer_to_a_leave__is_told_again(void **state)
+{
+    struct lshm_context_options options = {
+        .size = sizeof options,
+        .socket = agent_rig.broker.socket_path,
+    };
+    struct watch watch;
+    struct agent from, to;
+    pid_t pid;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&to, "sub test/rings");
+    (void)agent_do(&from, "pub test/rings payload=3000");
+    assert_int_equal(agent_do(&from, "send 0 2 max=3000"), 2);
+    assert_int_equal(agent_do(&to, "take 0 2"), 2);
+    (void)agent_do(&from, "close_pub 0");
+    open_rings(&from);
+    pid = worker();
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(agent_do(&to, "take 0 1 ms=0"), 0); /* leaves */
+    continue_worker(pid, &from);
+    replace_worker(pid);
+    watch.to = &to;
+    assert_int_equal(lshm_inspector_open(&options, NULL, &watch.inspector), 0);
+    lst_must(lst_wait_until(has_no_dead, &watch, LST_DEADLINE_MS));
+    lshm_inspector_close(watch.inspector);
+    agent_end(&from);
+    agent_end(&to);
+}
+
 static bool is_gone(void *arg)
 {
     return access(arg, F_OK) != 0;
@@ -239,6 +341,8 @@ static int run(void)
         AGENT_TEST(test_worker__killed_under_load__loses_no_message_and_fails_no_call),
         AGENT_TEST(test_worker__killed_while_ports_meet__connects_them_all),
         AGENT_TEST(test_worker__away__finds_what_happened_meanwhile),
+        AGENT_TEST(test_worker__killed_with_an_answer__is_asked_again),
+        AGENT_TEST(test_worker__killed_with_the_answer_to_a_leave__is_told_again),
         AGENT_TEST(test_broker__killed__leaves_its_clients_to_go_on),
         AGENT_TEST(test_broker__started_again__serves_new_contexts_beside_old_ones),
     };
