@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file of brokerd's settings."""
+"""The file of brokerd's settings; its unit for systemd."""
 import os
+import shutil
 import signal
+import socket
 import subprocess
 
-from rig import BROKER, DEADLINE_S, test, until
+from rig import BROKER, DEADLINE_S, Skip, test, until
 
 
 class Config:
@@ -94,3 +96,36 @@ def a_broker_obeys_its_settings(rig):
     assert status["limits"]["client_bytes_max"] == 1 << 20, status
     os.kill(status["keeper_pid"], signal.SIGTERM)
     until(lambda: not path.exists(), "it has ended")
+
+
+@test
+def a_broker_tells_its_supervisor_that_it_is_ready(rig):
+    directory = rig.directory / "supervised"
+    directory.mkdir(mode=0o700)
+    for address in (str(rig.directory / "notify"), f"\0lshm-test-{os.getpid()}"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.bind(address)
+            supervisor.settimeout(DEADLINE_S)
+            broker = subprocess.Popen([str(BROKER), "--foreground", "--socket", directory / "s"],
+                                      env={**rig.env, "NOTIFY_SOCKET": address.replace("\0", "@")},
+                                      stderr=subprocess.DEVNULL)
+            assert supervisor.recv(100) == b"READY=1"
+            rig.run("status", "--socket", directory / "s")
+            broker.terminate()
+            assert broker.wait(DEADLINE_S) == 0
+
+
+@test
+def the_unit_of_systemd_is_valid(rig):
+    if not shutil.which("systemd-analyze"):
+        raise Skip("there is no systemd-analyze")
+    unit = (BROKER.parent / "brokerd.service").read_text()
+    installed = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    copy = rig.directory / "brokerd.service"
+    copy.write_text(unit.replace(installed.split("=", 1)[1].split()[0], str(BROKER)))
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True,
+                            text=True, timeout=DEADLINE_S)
+    assert result.returncode == 0 and "brokerd.service" not in result.stderr, result.stderr
+    command = installed.split("=", 1)[1].split()[1:]
+    assert subprocess.run([str(BROKER), *command, "--check-config"], capture_output=True,
+                          timeout=DEADLINE_S).returncode == 0
