@@ -35,7 +35,13 @@
 #define BENCH_CHUNK_MESSAGES 1024u         /* one way, one time is taken for so many messages */
 #define BENCH_PATH_MAX 100
 
-enum bench_kind { BENCH_ROUNDTRIP, BENCH_ONEWAY };
+#define BENCH_FAN_MAX 64u
+#define BENCH_HELPERS_MAX 8u
+#define BENCH_WAKES_MAX 4096u              /* of one measurement */
+
+enum bench_kind {
+    BENCH_ROUNDTRIP, BENCH_ONEWAY, BENCH_WAKE, BENCH_ATTACH, BENCH_FANOUT, BENCH_FANIN
+};
 enum bench_mode { BENCH_SPIN, BENCH_BLOCK };
 enum bench_touch { BENCH_TOUCH_ALL, BENCH_TOUCH_HEAD };
 enum bench_regime { BENCH_SMT, BENCH_NEAR, BENCH_FAR, BENCH_MIXED, BENCH_REGIMES };
@@ -51,13 +57,18 @@ struct bench_cell {
     bool quick;        /* part of --quick */
     char target;       /* letter of the target it decides, or 0 */
     double ratio_max;  /* of that target */
+    uint32_t fan;      /* fanout: subscribers, fanin: publishers; else 0 */
+    bool lossy;        /* fanout: a slow subscriber loses messages, else it holds the publisher */
 };
 
 struct bench_sample {
     double before_ns, after_ns;              /* the ping-pongs around it */
     double p50_ns, p99_ns, p999_ns, max_ns;  /* per round trip, or per message of a chunk */
     double messages_per_s;
-    double cpu_ns_per_message;               /* of both processes */
+    double cpu_ns_per_message;               /* of both processes and the system's helpers */
+    double send_ns;                          /* wake: median of what sending costs the producer */
+    double producer_ns, consumer_ns;         /* fan: CPU per message of one end's own loop */
+    double lost;                             /* fan: share of the messages that did not arrive */
     enum bench_regime regime;
 };
 
@@ -66,10 +77,20 @@ struct bench_shared {
     _Alignas(BENCH_LINE_BYTES) uint64_t ping;
     _Alignas(BENCH_LINE_BYTES) uint64_t pong;
     _Alignas(BENCH_LINE_BYTES) uint64_t arrived[2][BENCH_LINE_BYTES / 8];
+    _Alignas(BENCH_LINE_BYTES) uint64_t sent_at; /* wake: tick of the send */
+    _Alignas(BENCH_LINE_BYTES) uint64_t seen;    /* wake: messages that woke the consumer */
     _Alignas(BENCH_LINE_BYTES) uint64_t stop;
     uint64_t run;                            /* number of this run of a cell */
     uint64_t messages[BENCH_SYSTEMS];        /* of the next measurement */
     uint64_t cpu_ns[2];
+    uint64_t own_ns[2];                      /* fan: CPU time of the ends' loops */
+    uint64_t send_ns;                        /* fan: how long the first producer took */
+    uint64_t received, finished;             /* fan: by all consumers; producers that have sent */
+    uint32_t gathered;                       /* futex: ends that came to bench_gather() */
+    uint64_t attach_ns;                      /* of the consumer: open until the first message */
+    int32_t helpers[BENCH_HELPERS_MAX];      /* processes that work for the system measured */
+    uint32_t helper_count;
+    uint32_t wake_send_ticks[BENCH_WAKES_MAX];
     uint64_t time_count;
     uint64_t times_per_tick;                 /* unit of times: ticks, or hundredths of them */
     uint32_t times[BENCH_TIMES_MAX];
@@ -82,22 +103,32 @@ struct bench_worker {
     const struct bench_cell *cell;
     struct bench_shared *shared;
     enum bench_side side;
+    uint32_t index;           /* of the producers, or of the consumers */
+    uint32_t gathers;         /* calls of bench_gather() */
     void *limit;              /* private state of each system */
     void *lshm;
 };
 
-/* Both sides call each function at the same time; `messages` is a multiple of the batch. */
+/*
+ * The producer opens, then the consumer, then the producer gets `ready`. The others are called by
+ * both sides at the same time; `messages` is a multiple of the batch. NULL: it can't do that.
+ */
 struct bench_system {
     const char *name;
     void (*open)(struct bench_worker *worker);
+    void (*ready)(struct bench_worker *worker);
     void (*close)(struct bench_worker *worker);
     /* Ends with all messages received; fills shared->times on the side that measures. */
     void (*roundtrip)(struct bench_worker *worker, uint64_t messages);
     void (*oneway)(struct bench_worker *worker, uint64_t messages);
+    void (*wake)(struct bench_worker *worker, uint64_t messages);
+    void (*fan)(struct bench_worker *worker, uint64_t messages);
+    void (*attach)(struct bench_worker *worker); /* the producer is open, the consumer is not */
 };
 
 struct bench_options {
-    bool json, quick, targets;
+    bool json, quick, targets, peers;
+    const char *with;         /* --with NAME[,NAME...]: these peers only, or NULL */
     const char *only;         /* BENCH[:filter] or NULL */
     double seconds;           /* per cell, 0: the default of the mode */
     const char *brokerd;
@@ -106,7 +137,6 @@ struct bench_options {
 /* limit.c, lshm.c */
 extern const struct bench_system bench_limit;
 extern const struct bench_system bench_lshm;
-uint32_t bench_slot_count(const struct bench_cell *cell);
 size_t bench_limit_bytes(const struct bench_cell *cell);
 
 /* pair.c: the producer and the consumer. */
@@ -118,12 +148,26 @@ struct bench_plan {
 /* Runs one cell; its samples are in *shared afterwards. False if a process failed. */
 bool bench_run_cell(const struct bench_cell *cell, const struct bench_plan *plan,
                     struct bench_shared *shared);
-/* Waits until the other process calls it too. */
+
+/* measure.c */
+/* Waits until the other process of a pair calls it too; spins. */
 void bench_meet(struct bench_worker *worker);
+/* Waits until all ends call it; sleeps. */
+void bench_gather(struct bench_worker *worker);
+uint32_t bench_publishers(const struct bench_cell *cell);
+uint32_t bench_subscribers(const struct bench_cell *cell);
+void bench_open(struct bench_worker *worker, const struct bench_system *system);
+/* How many messages the first measurement of a cell gets; it is not used. */
+uint64_t bench_first_messages(const struct bench_cell *cell);
+/* On both sides; the producer's fills *ret_sample and sets *messages for the next measurement. */
+void bench_measure(struct bench_worker *worker, const struct bench_system *system,
+                   double sample_ns, uint64_t *messages, struct bench_sample *ret_sample);
 
 /* cells.c */
 extern const struct bench_cell bench_cells[];
 extern const size_t bench_cell_count;
+/* How many slots the pool of each system has; a power of two. */
+uint32_t bench_slot_count(const struct bench_cell *cell);
 const char *bench_kind_name(enum bench_kind kind);
 const char *bench_mode_name(enum bench_mode mode);
 const char *bench_touch_name(enum bench_touch touch);
@@ -156,13 +200,18 @@ void bench_report_cell(const struct bench_cell *cell, const struct bench_shared 
 /* broker.c: a private broker in a directory of its own. */
 void bench_broker_start(const char *brokerd);
 void bench_broker_stop(void);
-/* CPU time of the broker's processes so far. */
+/* Its processes: their number. */
+uint32_t bench_broker_processes(int32_t *pids, uint32_t most);
+/* Their CPU time so far. */
 uint64_t bench_broker_cpu_ns(void);
 
 /* steady.c, setup.c: what is not a cell. Each returns whether its target is met. */
 bool bench_steady(const struct bench_options *options);
 bool bench_subscribe(const struct bench_options *options);
 bool bench_idle(const struct bench_options *options);
+
+/* peers.c: the cells of --peers. False if one failed. */
+bool bench_peers(const struct bench_options *options);
 
 /* counters.c: allocations and system calls of this process. */
 void bench_count_begin(uint64_t *allocations, uint64_t *system_calls);
@@ -172,6 +221,9 @@ void bench_count_end(void);
 double bench_tick_ns(void);
 uint64_t bench_now_ns(void);
 uint64_t bench_cpu_now_ns(void);
+uint64_t bench_thread_cpu_ns(void);
+/* CPU time of another process, 0 if there is none. */
+uint64_t bench_cpu_of_ns(pid_t pid);
 void bench_pin(unsigned cpu);
 void *bench_shared_memory(size_t bytes);
 /* Fork a child that dies with its parent. */

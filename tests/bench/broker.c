@@ -116,12 +116,11 @@ void bench_broker_start(const char *brokerd)
     }
 }
 
-/* CPU ticks of `pid` if it is the broker or its child, else 0. */
-static uint64_t ticks_of(pid_t pid)
+static pid_t parent_of(pid_t pid)
 {
     char path[64], text[512];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), parent = 0;
     ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     if (fd >= 0) {
         close(fd);
@@ -131,27 +130,33 @@ static uint64_t ticks_of(pid_t pid)
     }
     text[length] = '\0';
     const char *end_of_name = strrchr(text, ')');
-    int parent;
-    unsigned long user, system;
-    if (!end_of_name || sscanf(end_of_name + 1,
-                               " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &parent,
-                               &user, &system) != 3) {
-        return 0;
-    }
-    return pid == broker || parent == broker ? user + system : 0;
+    return end_of_name && sscanf(end_of_name + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 
-uint64_t bench_broker_cpu_ns(void)
+uint32_t bench_broker_processes(int32_t *pids, uint32_t most)
 {
-    uint64_t ticks = 0;
+    uint32_t count = 0;
     DIR *listing = opendir("/proc");
     struct dirent *entry;
-    while (listing && (entry = readdir(listing))) {
+    while (listing && (entry = readdir(listing)) && count < most) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        ticks += pid > 0 ? ticks_of(pid) : 0;
+        if (pid > 0 && (pid == broker || parent_of(pid) == broker)) {
+            pids[count++] = pid;
+        }
     }
     if (listing) {
         closedir(listing);
     }
-    return ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+    return count;
+}
+
+uint64_t bench_broker_cpu_ns(void)
+{
+    int32_t pids[BENCH_HELPERS_MAX];
+    uint32_t count = bench_broker_processes(pids, BENCH_HELPERS_MAX);
+    uint64_t sum_ns = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sum_ns += bench_cpu_of_ns(pids[i]);
+    }
+    return sum_ns;
 }

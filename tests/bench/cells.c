@@ -12,43 +12,55 @@
 #define BLOCK BENCH_BLOCK
 #define ALL BENCH_TOUCH_ALL
 #define HEAD BENCH_TOUCH_HEAD
+#define CELL(kind_, size_, batch_, mode_, touch_, quick_, target_, ratio_max_)                     \
+    {.kind = kind_, .size = size_, .batch = batch_, .mode = mode_, .touch = touch_,                \
+     .quick = quick_, .target = target_, .ratio_max = ratio_max_}
 
 const struct bench_cell bench_cells[] = {
     /* kind, size, batch, mode, touch, quick, target, ratio_max */
-    {RT, 64, 1, SPIN, ALL, true, 'a', 1.6},
-    {RT, 4 * KIB, 1, SPIN, ALL, false, 0, 0},
-    {RT, 4 * KIB, 1, SPIN, HEAD, false, 0, 0},
-    {RT, 64 * KIB, 1, SPIN, ALL, false, 0, 0},
-    {RT, 64 * KIB, 1, SPIN, HEAD, true, 'a', 2.0},
-    {RT, 1 * MIB, 1, SPIN, ALL, false, 0, 0},
-    {RT, 1 * MIB, 1, SPIN, HEAD, false, 0, 0},
-    {RT, 4 * MIB, 1, SPIN, ALL, false, 0, 0},
-    {RT, 4 * MIB, 1, SPIN, HEAD, false, 0, 0},
-    {RT, 64, 1, BLOCK, ALL, true, 0, 0},
-    {RT, 64 * KIB, 1, BLOCK, HEAD, false, 0, 0},
-    {RT, 1 * MIB, 1, BLOCK, ALL, false, 0, 0},
-    {OW, 64, 1, SPIN, ALL, true, 'b', 3.0},
-    {OW, 64, 32, SPIN, ALL, true, 'b', 2.5},
-    {OW, 4 * KIB, 1, SPIN, ALL, false, 0, 0},
-    {OW, 4 * KIB, 32, SPIN, ALL, false, 0, 0},
-    {OW, 4 * KIB, 1, SPIN, HEAD, false, 0, 0},
-    {OW, 64 * KIB, 1, SPIN, ALL, false, 0, 0},
-    {OW, 64 * KIB, 1, SPIN, HEAD, false, 0, 0},
-    {OW, 64 * KIB, 32, SPIN, HEAD, false, 0, 0},
-    {OW, 1 * MIB, 1, SPIN, ALL, true, 'c', 1 / 0.9},
-    {OW, 4 * MIB, 1, SPIN, ALL, false, 0, 0},
-    {OW, 64, 1, BLOCK, ALL, true, 0, 0},
-    {OW, 64, 32, BLOCK, ALL, false, 0, 0},
-    {OW, 4 * KIB, 1, BLOCK, ALL, false, 0, 0},
-    {OW, 64 * KIB, 1, BLOCK, ALL, false, 0, 0},
-    {OW, 1 * MIB, 1, BLOCK, ALL, false, 0, 0},
-    {OW, 4 * MIB, 1, BLOCK, ALL, false, 0, 0},
+    CELL(RT, 64, 1, SPIN, ALL, true, 'a', 1.6),
+    CELL(RT, 4 * KIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(RT, 4 * KIB, 1, SPIN, HEAD, false, 0, 0),
+    CELL(RT, 64 * KIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(RT, 64 * KIB, 1, SPIN, HEAD, true, 'a', 2.0),
+    CELL(RT, 1 * MIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(RT, 1 * MIB, 1, SPIN, HEAD, false, 0, 0),
+    CELL(RT, 4 * MIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(RT, 4 * MIB, 1, SPIN, HEAD, false, 0, 0),
+    CELL(RT, 64, 1, BLOCK, ALL, true, 0, 0),
+    CELL(RT, 64 * KIB, 1, BLOCK, HEAD, false, 0, 0),
+    CELL(RT, 1 * MIB, 1, BLOCK, ALL, false, 0, 0),
+    CELL(OW, 64, 1, SPIN, ALL, true, 'b', 3.0),
+    CELL(OW, 64, 32, SPIN, ALL, true, 'b', 2.5),
+    CELL(OW, 4 * KIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(OW, 4 * KIB, 32, SPIN, ALL, false, 0, 0),
+    CELL(OW, 4 * KIB, 1, SPIN, HEAD, false, 0, 0),
+    CELL(OW, 64 * KIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(OW, 64 * KIB, 1, SPIN, HEAD, false, 0, 0),
+    CELL(OW, 64 * KIB, 32, SPIN, HEAD, false, 0, 0),
+    CELL(OW, 1 * MIB, 1, SPIN, ALL, true, 'c', 1 / 0.9),
+    CELL(OW, 4 * MIB, 1, SPIN, ALL, false, 0, 0),
+    CELL(OW, 64, 1, BLOCK, ALL, true, 0, 0),
+    CELL(OW, 64, 32, BLOCK, ALL, false, 0, 0),
+    CELL(OW, 4 * KIB, 1, BLOCK, ALL, false, 0, 0),
+    CELL(OW, 64 * KIB, 1, BLOCK, ALL, false, 0, 0),
+    CELL(OW, 1 * MIB, 1, BLOCK, ALL, false, 0, 0),
+    CELL(OW, 4 * MIB, 1, BLOCK, ALL, false, 0, 0),
 };
 const size_t bench_cell_count = sizeof(bench_cells) / sizeof(bench_cells[0]);
 
+uint32_t bench_slot_count(const struct bench_cell *cell)
+{
+    uint32_t count = BENCH_POOL_BYTES / cell->size;
+    count = count > BENCH_RING_ENTRIES ? BENCH_RING_ENTRIES : count;
+    return count < BENCH_POOL_SLOTS_MIN ? BENCH_POOL_SLOTS_MIN : count;
+}
+
 const char *bench_kind_name(enum bench_kind kind)
 {
-    return kind == BENCH_ROUNDTRIP ? "roundtrip" : "oneway";
+    static const char *const names[] = {"roundtrip", "oneway", "wake", "attach",
+                                        "fanout", "fanin"};
+    return names[kind];
 }
 
 const char *bench_mode_name(enum bench_mode mode)
@@ -63,8 +75,12 @@ const char *bench_touch_name(enum bench_touch touch)
 
 void bench_cell_name(const struct bench_cell *cell, char *name, size_t bytes)
 {
-    snprintf(name, bytes, "%s:%u/%u/%s/%s", bench_kind_name(cell->kind), cell->size, cell->batch,
-             bench_mode_name(cell->mode), bench_touch_name(cell->touch));
+    int length = snprintf(name, bytes, "%s:%u/%u/%s/%s", bench_kind_name(cell->kind), cell->size,
+                          cell->batch, bench_mode_name(cell->mode), bench_touch_name(cell->touch));
+    if (cell->fan && length > 0 && (size_t)length < bytes) {
+        snprintf(name + length, bytes - (size_t)length, "/%u%s", cell->fan,
+                 cell->lossy ? "/lossy" : "");
+    }
 }
 
 bool bench_selects(const char *only, const char *bench)

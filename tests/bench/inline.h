@@ -81,13 +81,23 @@ static inline uint64_t bench_sum(const void *data, const struct bench_cell *cell
     return sum[0] + sum[1];
 }
 
-/* What bench_sum() of messages filled with 0, 1, ... messages - 1 adds up to. */
-static inline void bench_check_sum(const struct bench_cell *cell, uint64_t sum, uint64_t messages)
+static inline uint64_t bench_words(const struct bench_cell *cell)
 {
-    uint64_t words = (cell->touch == BENCH_TOUCH_HEAD ? BENCH_HEAD_BYTES : cell->size) / 8;
-    if (sum != words * (messages * (messages - 1) / 2)) {
+    return (cell->touch == BENCH_TOUCH_HEAD ? BENCH_HEAD_BYTES : cell->size) / 8;
+}
+
+/* What bench_sum() of messages filled with 0, 1, ... messages - 1 adds up to, `times` times. */
+static inline void bench_check_sums(const struct bench_cell *cell, uint64_t sum, uint64_t messages,
+                                    uint64_t times)
+{
+    if (sum != times * bench_words(cell) * (messages * (messages - 1) / 2)) {
         bench_die("a message was lost or its bytes were not those written");
     }
+}
+
+static inline void bench_check_sum(const struct bench_cell *cell, uint64_t sum, uint64_t messages)
+{
+    bench_check_sums(cell, sum, messages, 1);
 }
 
 /* The consumer's times of a one-way measurement: one for each chunk. */

@@ -33,13 +33,6 @@ struct bare {
     _Alignas(4096) unsigned char slots[];
 };
 
-uint32_t bench_slot_count(const struct bench_cell *cell)
-{
-    uint32_t count = BENCH_POOL_BYTES / cell->size;
-    count = count > BENCH_RING_ENTRIES ? BENCH_RING_ENTRIES : count;
-    return count < BENCH_POOL_SLOTS_MIN ? BENCH_POOL_SLOTS_MIN : count;
-}
-
 size_t bench_limit_bytes(const struct bench_cell *cell)
 {
     size_t pools = cell->kind == BENCH_ROUNDTRIP ? 2 : 1;
@@ -98,7 +91,6 @@ static void open_limit(struct bench_worker *worker)
     for (size_t i = 0; i < count; i += 4096) {
         (void)*(const volatile unsigned char *)&bytes[i];
     }
-    reset(worker);
 }
 
 ALWAYS_INLINE void roundtrip(struct bench_worker *worker, uint64_t messages, bool block)
@@ -211,5 +203,10 @@ static void limit_oneway(struct bench_worker *worker, uint64_t messages)
     }
 }
 
-const struct bench_system bench_limit = {"limit", open_limit, close_limit, limit_roundtrip,
-                                         limit_oneway};
+const struct bench_system bench_limit = {
+    .name = "limit",
+    .open = open_limit,
+    .close = close_limit,
+    .roundtrip = limit_roundtrip,
+    .oneway = limit_oneway,
+};

@@ -5,17 +5,26 @@
  * Spinning ports say that they never wait, as a program that spins would.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <lshm/lshm.h>
 
 #include "inline.h"
 
+#ifdef LSHM_SUBSCRIBER_LATEST
+#define LOSSY LSHM_SUBSCRIBER_LATEST
+#else
+#define LOSSY 0u
+#endif
+#define READY_POLL_US 20
 #define SPIN_NS 1000000000u /* a publisher without room looks again and again */
 
-struct ports {
+struct end {
     struct lshm_context *context;
     struct lshm_publisher *publisher;   /* what this side sends */
     struct lshm_subscriber *subscriber; /* what it receives */
+    uint32_t count;                     /* of the last receive */
+    struct lshm_message taken[BENCH_BATCH_MAX];
 };
 
 static void must(int result, const char *what, const struct lshm_error *error)
@@ -26,7 +35,7 @@ static void must(int result, const char *what, const struct lshm_error *error)
     }
 }
 
-static void open_publisher(struct bench_worker *worker, struct ports *ports, const char *topic)
+static void open_publisher(struct bench_worker *worker, struct end *end, const char *topic)
 {
     const struct bench_cell *cell = worker->cell;
     bool block = cell->mode == BENCH_BLOCK;
@@ -40,199 +49,170 @@ static void open_publisher(struct bench_worker *worker, struct ports *ports, con
         .flags = block ? 0 : LSHM_PUBLISHER_NEVER_WAITS,
     };
     struct lshm_error error = {0};
-    must(lshm_publisher_open(ports->context, topic, &options, &error, &ports->publisher),
+    must(lshm_publisher_open(end->context, topic, &options, &error, &end->publisher),
          "lshm_publisher_open", &error);
 }
 
-static void open_subscriber(struct bench_worker *worker, struct ports *ports, const char *topic)
+static const char *name_topic(const struct bench_worker *worker, const char *way,
+                              char topic[64])
+{
+    snprintf(topic, 64, "bench/%llu/%s", (unsigned long long)worker->shared->run, way);
+    return topic;
+}
+
+static void open_subscriber(struct bench_worker *worker, struct end *end, const char *topic)
 {
     struct lshm_subscriber_options options = {
         .size = sizeof(options),
-        .flags = worker->cell->mode == BENCH_BLOCK ? 0 : LSHM_SUBSCRIBER_NEVER_WAITS,
+        .flags = (worker->cell->mode == BENCH_BLOCK ? 0 : LSHM_SUBSCRIBER_NEVER_WAITS) |
+                 (worker->cell->lossy ? LOSSY : 0),
     };
     struct lshm_error error = {0};
-    must(lshm_subscriber_open(ports->context, topic, &options, &error, &ports->subscriber),
+    must(lshm_subscriber_open(end->context, topic, &options, &error, &end->subscriber),
          "lshm_subscriber_open", &error);
 }
 
-static void open_lshm(struct bench_worker *worker)
+static void end_open(struct bench_worker *worker)
 {
     bool producer = worker->side == BENCH_PRODUCER;
     bool both = worker->cell->kind == BENCH_ROUNDTRIP;
-    struct ports *ports = calloc(1, sizeof(*ports));
+    struct end *end = calloc(1, sizeof(*end));
     struct lshm_error error = {0};
-    char there[64], back[64];
+    char topic[64];
 
-    if (ports == NULL) {
+    if (end == NULL) {
         bench_die("out of memory");
     }
-    worker->lshm = ports;
-    snprintf(there, sizeof(there), "bench/%llu/there", (unsigned long long)worker->shared->run);
-    snprintf(back, sizeof(back), "bench/%llu/back", (unsigned long long)worker->shared->run);
-    must(lshm_context_open(NULL, &error, &ports->context), "lshm_context_open", &error);
+    worker->lshm = end;
+    must(lshm_context_open(NULL, &error, &end->context), "lshm_context_open", &error);
     if (producer || both) {
-        open_publisher(worker, ports, producer ? there : back);
+        open_publisher(worker, end, name_topic(worker, producer ? "there" : "back", topic));
     }
-    bench_meet(worker);
-    if (!producer || both) {
-        open_subscriber(worker, ports, producer ? back : there);
+    if (!producer) {
+        open_subscriber(worker, end, name_topic(worker, "there", topic));
     }
-    bench_meet(worker);
 }
 
-static inline void loan(struct ports *ports, uint32_t bytes, struct lshm_message *message)
+/* The consumer has joined once the publisher has seen it: what comes now reaches it. */
+static void await_readers(struct bench_worker *worker)
 {
+    struct end *end = worker->lshm;
+    struct lshm_publisher_statistics now = {.size = sizeof(now)};
+    while (now.joined < bench_subscribers(worker->cell)) {
+        must(lshm_publisher_get_statistics(end->publisher, &now),
+             "lshm_publisher_get_statistics", NULL);
+        usleep(READY_POLL_US);
+    }
+}
+
+static void end_ready(struct bench_worker *worker)
+{
+    char topic[64];
+    await_readers(worker);
+    if (worker->cell->kind == BENCH_ROUNDTRIP) {
+        open_subscriber(worker, worker->lshm, name_topic(worker, "back", topic));
+    }
+}
+
+static inline struct end *end_of(struct bench_worker *worker)
+{
+    return worker->lshm;
+}
+
+static inline void send_one(struct end *end, const struct bench_cell *cell, uint64_t value)
+{
+    struct lshm_message message;
     int result;
-    while ((result = lshm_publisher_loan(ports->publisher, bytes, message)) < 0) {
+    while ((result = lshm_publisher_loan(end->publisher, cell->size, &message)) < 0) {
         if (result != -LSHM_EAGAIN && result != -LSHM_ENOSLOT) {
             must(result, "lshm_publisher_loan", NULL);
         }
     }
-}
-
-static inline void take(struct ports *ports, bool block, struct lshm_message *message)
-{
-    int result;
-    while ((result = lshm_subscriber_take(ports->subscriber, message)) <= 0) {
-        must(result, "lshm_subscriber_take", NULL);
-        if (block) {
-            must(lshm_subscriber_wait(ports->subscriber, -1), "lshm_subscriber_wait", NULL);
-        }
-    }
-}
-
-static inline void send_one(struct ports *ports, const struct bench_cell *cell, uint64_t value)
-{
-    struct lshm_message message;
-    loan(ports, cell->size, &message);
     bench_fill(message.data, cell, value);
-    must(lshm_publisher_publish(ports->publisher, &message), "lshm_publisher_publish", NULL);
+    must(lshm_publisher_publish(end->publisher, &message), "lshm_publisher_publish", NULL);
 }
 
-static inline uint64_t receive(struct ports *ports, const struct bench_cell *cell,
-                               struct lshm_message *message)
-{
-    take(ports, cell->mode == BENCH_BLOCK, message);
-    return bench_sum(message->data, cell);
-}
-
-static inline void release(struct ports *ports, struct lshm_message *message)
-{
-    must(lshm_subscriber_release(ports->subscriber, message), "lshm_subscriber_release", NULL);
-}
-
-/* Who answers keeps the request until the answer is on its way. */
-static void lshm_roundtrip(struct bench_worker *worker, uint64_t messages)
-{
-    struct ports *ports = worker->lshm;
-    const struct bench_cell copy = *worker->cell, *cell = &copy;
-    struct lshm_message message;
-    uint64_t sum = 0;
-
-    if (worker->side == BENCH_CONSUMER) {
-        for (uint64_t i = 0; i < messages; i++) {
-            sum += receive(ports, cell, &message);
-            send_one(ports, cell, i);
-            release(ports, &message);
-        }
-    } else {
-        for (uint64_t i = 0; i < messages; i++) {
-            uint64_t start = bench_ticks();
-            send_one(ports, cell, i);
-            sum += receive(ports, cell, &message);
-            release(ports, &message);
-            bench_note_trip(worker->shared, i, bench_ticks() - start);
-        }
-        worker->shared->time_count = messages;
-        worker->shared->times_per_tick = 1;
-    }
-    bench_check_sum(cell, sum, messages);
-}
-
-static void produce_batches(struct ports *ports, const struct bench_cell *cell, uint64_t messages)
+static inline void send_some(struct end *end, const struct bench_cell *cell, uint64_t first,
+                        uint32_t count)
 {
     struct lshm_message batch[BENCH_BATCH_MAX];
-    for (uint64_t sent = 0; sent < messages;) {
-        uint64_t want = messages - sent < cell->batch ? messages - sent : cell->batch;
-        int count = lshm_publisher_loan_batch(ports->publisher, cell->size, batch, want);
-        if (count < 0) {
-            if (count != -LSHM_EAGAIN && count != -LSHM_ENOSLOT) {
-                must(count, "lshm_publisher_loan_batch", NULL);
-            }
-                continue;
-        }
-        for (int i = 0; i < count; i++) {
-            bench_fill(batch[i].data, cell, sent + (uint64_t)i);
-        }
-        must(lshm_publisher_publish_batch(ports->publisher, batch, (size_t)count),
-             "lshm_publisher_publish_batch", NULL);
-        sent += (uint64_t)count;
+    if (count == 1) {
+        send_one(end, cell, first);
+        return;
     }
-}
-
-static uint64_t consume_batches(struct ports *ports, const struct bench_cell *cell,
-                                uint64_t messages, struct bench_chunks *chunks)
-{
-    struct lshm_message batch[BENCH_BATCH_MAX];
-    uint64_t sum = 0;
-    for (uint64_t taken = 0; taken < messages;) {
-        int count = lshm_subscriber_take_batch(ports->subscriber, batch, cell->batch);
-        must(count, "lshm_subscriber_take_batch", NULL);
-        if (count == 0) {
-            if (cell->mode == BENCH_BLOCK) {
-                must(lshm_subscriber_wait(ports->subscriber, -1), "lshm_subscriber_wait", NULL);
+    for (uint32_t sent = 0; sent < count;) {
+        int got = lshm_publisher_loan_batch(end->publisher, cell->size, batch, count - sent);
+        if (got < 0) {
+            if (got != -LSHM_EAGAIN && got != -LSHM_ENOSLOT) {
+                must(got, "lshm_publisher_loan_batch", NULL);
             }
             continue;
         }
-        for (int i = 0; i < count; i++) {
-            sum += bench_sum(batch[i].data, cell);
+        for (int i = 0; i < got; i++) {
+            bench_fill(batch[i].data, cell, first + sent + (uint64_t)i);
         }
-        must(lshm_subscriber_release_batch(ports->subscriber, batch, (size_t)count),
-             "lshm_subscriber_release_batch", NULL);
-        taken += (uint64_t)count;
-        bench_chunks_note(chunks, taken);
+        must(lshm_publisher_publish_batch(end->publisher, batch, (size_t)got),
+             "lshm_publisher_publish_batch", NULL);
+        sent += (uint32_t)got;
     }
-    return sum;
 }
 
-static void lshm_oneway(struct bench_worker *worker, uint64_t messages)
+static inline uint32_t receive_some(struct end *end, const struct bench_cell *cell, uint32_t most,
+                                    bool wait, uint64_t *sum)
 {
-    struct ports *ports = worker->lshm;
-    const struct bench_cell copy = *worker->cell, *cell = &copy;
-    struct bench_chunks chunks;
-    uint64_t sum = 0;
-
-    if (worker->side == BENCH_PRODUCER) {
-        if (cell->batch > 1) {
-            produce_batches(ports, cell, messages);
+    int result;
+    for (;;) {
+        if (most == 1) {
+            result = lshm_subscriber_take(end->subscriber, end->taken);
         } else {
-            for (uint64_t i = 0; i < messages; i++) {
-                send_one(ports, cell, i);
-            }
+            result = lshm_subscriber_take_batch(end->subscriber, end->taken, most);
         }
-        return;
-    }
-    bench_chunks_begin(&chunks, worker->shared, messages, cell->batch);
-    if (cell->batch > 1) {
-        sum = consume_batches(ports, cell, messages, &chunks);
-    } else {
-        for (uint64_t i = 0; i < messages; i++) {
-            struct lshm_message message;
-            sum += receive(ports, cell, &message);
-            release(ports, &message);
-            bench_chunks_note(&chunks, i + 1);
+        if (result > 0) {
+            break;
+        }
+        must(result, "lshm_subscriber_take", NULL);
+        if (!wait) {
+            return 0;
+        }
+        if (cell->mode == BENCH_BLOCK) {
+            must(lshm_subscriber_wait(end->subscriber, -1), "lshm_subscriber_wait", NULL);
         }
     }
-    bench_check_sum(cell, sum, messages);
-    worker->shared->time_count = chunks.count;
+    end->count = (uint32_t)result;
+    for (uint32_t i = 0; i < end->count; i++) {
+        *sum += bench_sum(end->taken[i].data, cell);
+    }
+    return end->count;
 }
+
+static inline void give_back(struct end *end)
+{
+    if (end->count == 1) {
+        must(lshm_subscriber_release(end->subscriber, end->taken), "lshm_subscriber_release",
+             NULL);
+    } else {
+        must(lshm_subscriber_release_batch(end->subscriber, end->taken, end->count),
+             "lshm_subscriber_release_batch", NULL);
+    }
+}
+
+#include "loops.h"
 
 static void close_lshm(struct bench_worker *worker)
 {
-    struct ports *ports = worker->lshm;
-    lshm_context_close(ports->context);
-    free(ports);
+    struct end *end = worker->lshm;
+    lshm_context_close(end->context);
+    free(end);
 }
 
-const struct bench_system bench_lshm = {"lshm", open_lshm, close_lshm, lshm_roundtrip,
-                                        lshm_oneway};
+const struct bench_system bench_lshm = {
+    .name = "lshm",
+    .open = end_open,
+    .ready = end_ready,
+    .close = close_lshm,
+    .roundtrip = loop_roundtrip,
+    .oneway = loop_oneway,
+    .wake = loop_wake,
+    .fan = loop_fan,
+    .attach = loop_attach,
+};

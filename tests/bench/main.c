@@ -22,19 +22,23 @@
 static void usage(FILE *out)
 {
     fputs("usage: tools/bench [--json] [--only BENCH[:FILTER]] [--quick] [--seconds N]\n"
-          "                   [--targets] [--brokerd PATH]\n"
+          "                   [--targets | --peers [--with PEER[,PEER]...]] [--brokerd PATH]\n"
           "  --json         one JSON object a line instead of a table\n"
-          "  --only BENCH   roundtrip, oneway, steady, subscribe or idle; FILTER is the beginning\n"
-          "                 of SIZE/BATCH/MODE/TOUCH, as in oneway:64/32/spin/all\n"
+          "  --only BENCH   roundtrip, oneway, steady, subscribe or idle, with --peers also wake,\n"
+          "                 attach, fanout or fanin; FILTER is the beginning of\n"
+          "                 SIZE/BATCH/MODE/TOUCH, as in oneway:64/32/spin/all\n"
           "  --quick        a few cells, few samples: under 20 s\n"
           "  --seconds N    for each cell\n"
           "  --targets      compare with the numbers promised: exit 1 if one is missed\n"
+          "  --peers        lshm and other systems in turn\n"
+          "  --with PEER    only these peers\n"
           "  --brokerd PATH the broker to start\n", out);
 }
 
 static bool is_bench(const char *only)
 {
-    static const char *const names[] = {"roundtrip", "oneway", "steady", "subscribe", "idle"};
+    static const char *const names[] = {"roundtrip", "oneway", "steady", "subscribe", "idle",
+                                        "wake", "attach", "fanout", "fanin"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (bench_selects(only, names[i])) {
             return true;
@@ -49,6 +53,7 @@ static void parse(int argc, char **argv, struct bench_options *options)
         {"json", no_argument, NULL, 'j'},          {"only", required_argument, NULL, 'o'},
         {"quick", no_argument, NULL, 'q'},         {"seconds", required_argument, NULL, 's'},
         {"targets", no_argument, NULL, 't'},       {"brokerd", required_argument, NULL, 'b'},
+        {"peers", no_argument, NULL, 'p'},        {"with", required_argument, NULL, 'w'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     const char *brokerd = getenv("LSHM_BENCH_BROKERD");
@@ -62,6 +67,8 @@ static void parse(int argc, char **argv, struct bench_options *options)
         case 't': options->targets = true; break;
         case 'b': options->brokerd = optarg; break;
         case 's': options->seconds = strtod(optarg, &end); break;
+        case 'p': options->peers = true; break;
+        case 'w': options->with = optarg; break;
         case 'h': usage(stdout); exit(0);
         default: usage(stderr); exit(EX_USAGE);
         }
@@ -156,6 +163,11 @@ int main(int argc, char **argv)
         bench_die("two CPUs are needed");
     }
     bench_broker_start(options.brokerd);
+    if (options.peers) {
+        bool measured = bench_peers(&options);
+        bench_broker_stop();
+        return measured ? 0 : 1;
+    }
     bool good = run_cells(&options);
     good = run_other(&options, "steady", 'd', bench_steady) && good;
     good = run_other(&options, "subscribe", 'e', bench_subscribe) && good;

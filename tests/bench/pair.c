@@ -9,70 +9,9 @@
 #include "inline.h"
 
 #define PINGPONG_TRIPS 8000u
-#define MESSAGES_FIRST 2000u        /* of the first measurement, which is not used */
-#define MESSAGES_FIRST_BULK 64u
-#define MESSAGES_MIN 128u
-#define MESSAGES_MAX_ONEWAY (4u << 20)
-#define BULK_BYTES 65536u
 #define OVERTIME_S 60u              /* a cell that takes longer hangs */
 
 static const struct bench_system *const systems[BENCH_SYSTEMS] = {&bench_limit, &bench_lshm};
-
-void bench_meet(struct bench_worker *worker)
-{
-    uint64_t *mine = worker->shared->arrived[worker->side];
-    const uint64_t *theirs = worker->shared->arrived[!worker->side];
-    bench_store(mine, *mine + 1);
-    while (bench_load(theirs) < *mine) {
-        bench_pause();
-    }
-}
-
-static uint64_t next_messages(const struct bench_cell *cell, double ns_per_message,
-                              double sample_ns)
-{
-    double most = cell->kind == BENCH_ROUNDTRIP ? BENCH_TIMES_MAX : MESSAGES_MAX_ONEWAY;
-    double messages = sample_ns / ns_per_message;
-    messages = messages > most ? most : messages < MESSAGES_MIN ? MESSAGES_MIN : messages;
-    return (uint64_t)messages / BENCH_BATCH_MAX * BENCH_BATCH_MAX;
-}
-
-/* One measurement, on both sides; the producer's side fills *ret_sample. */
-static void measure(struct bench_worker *worker, enum bench_system_number number,
-                    const struct bench_plan *plan, struct bench_sample *ret_sample)
-{
-    struct bench_shared *shared = worker->shared;
-    const struct bench_system *system = systems[number];
-    uint64_t messages = shared->messages[number];
-
-    bench_meet(worker);
-    uint64_t start_ns = bench_now_ns(), cpu_ns = bench_cpu_now_ns();
-    if (worker->cell->kind == BENCH_ROUNDTRIP) {
-        system->roundtrip(worker, messages);
-    } else {
-        system->oneway(worker, messages);
-    }
-    shared->cpu_ns[worker->side] = bench_cpu_now_ns() - cpu_ns;
-    bench_meet(worker);
-    if (worker->side == BENCH_CONSUMER) {
-        return;
-    }
-    double ns = (double)(bench_now_ns() - start_ns);
-    double unit_ns = bench_tick_ns() / (double)shared->times_per_tick;
-    uint64_t count = shared->time_count;
-    uint32_t *times = shared->times;
-    qsort(times, count, sizeof(*times), bench_compare_u32);
-    *ret_sample = (struct bench_sample){
-        .p50_ns = times[count / 2] * unit_ns,
-        .p99_ns = times[count * 99 / 100] * unit_ns,
-        .p999_ns = times[count * 999 / 1000] * unit_ns,
-        .max_ns = times[count - 1] * unit_ns,
-        .messages_per_s = (double)messages * 1e9 / ns,
-        .cpu_ns_per_message = (double)(shared->cpu_ns[0] + shared->cpu_ns[1]) / (double)messages,
-    };
-    shared->messages[number] = next_messages(worker->cell, ns / (double)messages,
-                                             plan->sample_ns);
-}
 
 static uint32_t near_pairs(const struct bench_shared *shared)
 {
@@ -93,7 +32,7 @@ static void run_samples(struct bench_worker *worker, const struct bench_plan *pl
         struct bench_sample row[BENCH_SYSTEMS] = {0};
         double before_ns = bench_pingpong(worker, PINGPONG_TRIPS);
         for (int i = 0; i < BENCH_SYSTEMS; i++) {
-            measure(worker, (enum bench_system_number)i, plan, &row[i]);
+            bench_measure(worker, systems[i], plan->sample_ns, &shared->messages[i], &row[i]);
             double after_ns = bench_pingpong(worker, PINGPONG_TRIPS);
             row[i].before_ns = before_ns;
             row[i].after_ns = after_ns;
@@ -120,8 +59,7 @@ static void run_worker(struct bench_worker *worker, const struct bench_plan *pla
 {
     bench_pin((unsigned)worker->side);
     for (int i = 0; i < BENCH_SYSTEMS; i++) {
-        systems[i]->open(worker);
-        bench_meet(worker);
+        bench_open(worker, systems[i]);
     }
     run_samples(worker, plan);
     bench_meet(worker);
@@ -167,12 +105,13 @@ bool bench_run_cell(const struct bench_cell *cell, const struct bench_plan *plan
     memset(shared, 0, sizeof(*shared));
     shared->run = ++run;
     for (int i = 0; i < BENCH_SYSTEMS; i++) {
-        shared->messages[i] = cell->size >= BULK_BYTES ? MESSAGES_FIRST_BULK : MESSAGES_FIRST;
+        shared->messages[i] = bench_first_messages(cell);
     }
     for (int side = 0; side < 2; side++) {
         pids[side] = bench_fork();
         if (pids[side] == 0) {
-            struct bench_worker worker = {cell, shared, (enum bench_side)side, limit, NULL};
+            struct bench_worker worker = {
+                .cell = cell, .shared = shared, .side = (enum bench_side)side, .limit = limit};
             alarm((unsigned)plan->seconds + OVERTIME_S);
             run_worker(&worker, plan);
             exit(0);

@@ -44,8 +44,7 @@ static _Noreturn void work(struct bench_worker *worker, struct counts *counts, u
 {
     bench_pin((unsigned)worker->side);
     alarm(LIMIT_S);
-    bench_lshm.open(worker);
-    bench_meet(worker);
+    bench_open(worker, &bench_lshm);
     exchange(worker, WARM_MESSAGES);
     bench_meet(worker);
     bench_count_begin(&counts->allocations[worker->side], &counts->system_calls[worker->side]);
@@ -90,7 +89,8 @@ static bool run_cell(const struct bench_cell *cell, uint64_t run, struct bench_s
     for (int side = 0; side < 2; side++) {
         pids[side] = bench_fork();
         if (pids[side] == 0) {
-            struct bench_worker worker = {cell, shared, (enum bench_side)side, NULL, NULL};
+            struct bench_worker worker = {
+                .cell = cell, .shared = shared, .side = (enum bench_side)side};
             work(&worker, counts, messages);
         }
     }
