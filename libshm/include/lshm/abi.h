@@ -266,7 +266,8 @@ struct lshm_ring {
     uint64_t slots_limbo;       /* 576 publisher */
     uint64_t slots_quarantine;  /* 584 publisher */
     uint64_t unmapped_rows;     /* 592 publisher readers whose cells it could not map yet */
-    uint64_t reserved_600[5];   /* 600           zero */
+    uint64_t dropped;           /* 600 publisher messages dropped for want of room */
+    uint64_t reserved_608[4];   /* 608           zero */
 };
 #define LSHM_RING_MAY_BLOCK 1u             /* the publisher sleeps when full: look at waiting */
 #define LSHM_RING_TIMESTAMPS 2u            /* messages carry their time */
@@ -367,7 +368,8 @@ struct lshm_entry {
     X(lshm_ring, refused, 536) X(lshm_ring, reclaims, 544) X(lshm_ring, slots_free, 552)           \
     X(lshm_ring, slots_loaned, 560) X(lshm_ring, slots_window, 568)                                \
     X(lshm_ring, slots_limbo, 576) X(lshm_ring, slots_quarantine, 584)                             \
-    X(lshm_ring, unmapped_rows, 592) X(lshm_ring, reserved_600, 600) Y(lshm_ring, 640)             \
+    X(lshm_ring, unmapped_rows, 592) X(lshm_ring, dropped, 600)                                    \
+    X(lshm_ring, reserved_608, 608) Y(lshm_ring, 640)                                              \
     X(lshm_entry, commit, 0) X(lshm_entry, handle, 8) X(lshm_entry, length, 16)                    \
     X(lshm_entry, offset, 20) X(lshm_entry, flags, 24) X(lshm_entry, schema, 28)                   \
     X(lshm_entry, time_ns, 32) X(lshm_entry, user, 40) X(lshm_entry, reserved_56, 56)              \
