@@ -152,8 +152,8 @@ static void fill_link(struct broker *broker, uint32_t index, void *ret_record)
     }
     record->state =
         record_state(&from->record) == LINK_LEFT ? LSHM_ROW_GONE : LSHM_ROW_LIVE;
-    record->window = subscriber->record->window;
-    record->holds = subscriber->record->holds;
+    record->window = from->window;
+    record->holds = from->holds;
     record->flags = subscriber->record->flags;
 }
 

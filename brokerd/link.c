@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "ctl/geometry.h"
+#include "grant.h"
 #include "lines.h"
 #include "outbox.h"
 #include "peer.h"
@@ -30,29 +31,36 @@ static int is_pending(const struct link *link)
     return record_state(&link->record->record) == LINK_WANTED;
 }
 
-struct link *link_make(struct broker *broker, struct publisher *publisher,
-                       struct subscriber *subscriber)
+int link_make(struct broker *broker, struct publisher *publisher, struct subscriber *subscriber)
 {
     const struct lshm_ref none = {REGISTRY_NO_PART, 0};
     struct link_record *record = table_take(&broker->tables[TABLE_LINKS]);
     struct link *link;
+    int status;
 
     if (!record)
-        return NULL;
+        return -LSHM_ELIMIT;
     record->subscriber = subscriber_number(broker, subscriber);
     record->publisher = publisher_number(broker, publisher);
     record->cell = none;
     record->board_record = none;
     record->row = ROSTER_NO_ROW;
     record->is_new = record_state(&publisher->record->record) == PUBLISHER_LINKING;
-    record_set_state(&record->record, LINK_WANTED);
     link = BROKER_PRIVATE(broker, TABLE_LINKS, links, record);
     memset(link, 0, sizeof(*link));
     link->record = record;
+    link->publisher = publisher;
+    link->subscriber = subscriber;
+    status = grant_link(link);
+    if (status < 0) {
+        table_give(&broker->tables[TABLE_LINKS], record);
+        return status;
+    }
+    record_set_state(&record->record, LINK_WANTED);
     join(link, publisher, subscriber);
     publisher->pending_count++;
     subscriber->pending_count++;
-    return link;
+    return link_advance(broker, link);
 }
 
 static int place(struct broker *broker, struct link *link)
@@ -94,6 +102,8 @@ static void tell_ring(struct broker *broker, struct link *link)
         .cell = record->cell,
         .record = record->board_record,
         .flags = record->is_new ? LSI_CTL_RING_NEW : 0,
+        .window = record->window,
+        .holds = record->holds,
         .geometry = publisher->record->geometry,
     };
     struct outgoing outgoing = {.packet = &push,

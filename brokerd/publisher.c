@@ -10,6 +10,7 @@
 #include "client.h"
 #include "ctl/geometry.h"
 #include "ctl/topic.h"
+#include "grant.h"
 #include "lines.h"
 #include "link.h"
 #include "log.h"
@@ -268,8 +269,7 @@ static int link_all(struct broker *broker, struct publisher *publisher)
     LIST_FOREACH (subscriber, &publisher->topic->subscribers, of_topic) {
         if (subscriber->stamp == stamp || !subscriber_wants(subscriber, publisher))
             continue;
-        link = link_make(broker, publisher, subscriber);
-        status = link ? link_advance(broker, link) : -LSHM_ELIMIT;
+        status = link_make(broker, publisher, subscriber);
         if (status < 0)
             return status;
     }
@@ -317,6 +317,8 @@ static void fail_open(struct broker *broker, struct publisher *publisher, int st
 
 void publisher_advance(struct broker *broker, struct publisher *publisher)
 {
+    char text[LSI_CTL_TEXT_BYTES] =
+        "no room for the cells or rows of its subscribers; see `lshm status`";
     int status = 0;
 
     if (state_of(publisher) == PUBLISHER_CREATED) {
@@ -330,9 +332,10 @@ void publisher_advance(struct broker *broker, struct publisher *publisher)
         status = write_record(broker, publisher);
     if (status == 0 && state_of(publisher) == PUBLISHER_LINKING)
         status = link_all(broker, publisher);
+    if (status == -LSHM_EQUOTA)
+        grant_explain(publisher, text, sizeof(text));
     if (status < 0) {
-        fail_open(broker, publisher, status,
-                  "no room for the cells or rows of its subscribers; see `lshm status`");
+        fail_open(broker, publisher, status, text);
         return;
     }
     if (publisher->pending_count > 0) {

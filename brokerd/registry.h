@@ -144,6 +144,8 @@ struct link_record {
     struct lshm_ref cell;         /* on the subscriber's control region */
     struct lshm_ref board_record; /* on the subscriber's board */
     uint32_t row;                 /* of the publisher's roster; UINT32_MAX: not chosen */
+    uint32_t window;              /* granted: at most what the subscriber asked for */
+    uint32_t holds;
     uint32_t is_new;              /* the ring was opened after the subscription */
     uint32_t is_ring_acknowledged;
     uint32_t is_peer_acknowledged;

@@ -176,8 +176,8 @@ static void write_fields(struct broker *broker, struct lshm_roster_row *row,
     lsi_store_relaxed(&row->cell.line, record->cell.line);        /* RLX: as above */
     lsi_store_relaxed(&row->link, link_number(broker, link));     /* RLX: as above */
     lsi_store_relaxed(&row->flags, subscriber->flags);            /* RLX: as above */
-    lsi_store_relaxed(&row->window, subscriber->window);          /* RLX: as above */
-    lsi_store_relaxed(&row->holds, subscriber->holds);            /* RLX: as above */
+    lsi_store_relaxed(&row->window, record->window);          /* RLX: as above */
+    lsi_store_relaxed(&row->holds, record->holds);            /* RLX: as above */
     lsi_store_relaxed(&row->orphan_mask, (uint64_t)0);            /* RLX: as above */
     /* DIE none: the row is GONE while its fields change. */
 }

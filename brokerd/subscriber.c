@@ -9,6 +9,7 @@
 #include "client.h"
 #include "ctl/geometry.h"
 #include "ctl/topic.h"
+#include "grant.h"
 #include "link.h"
 #include "outbox.h"
 #include "publisher.h"
@@ -135,8 +136,9 @@ int subscriber_wants(const struct subscriber *subscriber, const struct publisher
            record_state(&subscriber->record->record) != SUBSCRIBER_CLOSED;
 }
 
-/* A link to each publisher that has none yet. */
-static int link_all(struct broker *broker, struct subscriber *subscriber)
+/* A link to each publisher that has none yet; the one where it failed. */
+static int link_all(struct broker *broker, struct subscriber *subscriber,
+                    const struct publisher **ret_publisher)
 {
     struct publisher *publisher;
     struct link *link;
@@ -149,9 +151,8 @@ static int link_all(struct broker *broker, struct subscriber *subscriber)
             if (link->publisher == publisher)
                 break;
         }
-        if (!link)
-            link = link_make(broker, publisher, subscriber);
-        status = link ? link_advance(broker, link) : -LSHM_ELIMIT;
+        status = link ? link_advance(broker, link) : link_make(broker, publisher, subscriber);
+        *ret_publisher = publisher;
         if (status < 0)
             return status;
     }
@@ -177,17 +178,20 @@ void subscriber_advance(struct broker *broker, struct subscriber *subscriber)
     struct client *client = subscriber->client;
     struct lsi_ctl_header request = {.type = LSI_CTL_SUBSCRIBER_OPEN,
                                      .id = subscriber->record->request_id};
+    char text[LSI_CTL_TEXT_BYTES] = "no room for its readers' cells or rows; use a smaller window "
+                                    "or fewer holds, or see `lshm status` for the limits";
+    const struct publisher *publisher;
     int status;
 
     if (state == SUBSCRIBER_CLOSED)
         return;
     if (state == SUBSCRIBER_OPENING) {
-        status = link_all(broker, subscriber);
+        status = link_all(broker, subscriber, &publisher);
+        if (status == -LSHM_EQUOTA)
+            grant_explain(publisher, text, sizeof(text));
         if (status < 0) {
             subscriber_bury(broker, subscriber);
-            session_refuse(broker, client, &request, status,
-                           "no room for its readers' cells or rows; use a smaller window or fewer "
-                           "holds, or see `lshm status` for the limits");
+            session_refuse(broker, client, &request, status, "%s", text);
             return;
         }
         if (subscriber->pending_count > 0)

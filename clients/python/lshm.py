@@ -47,12 +47,13 @@ class _ContextOptions(ctypes.Structure):
 class _PublisherOptions(ctypes.Structure):
     _fields_ = [("size", _u64), ("payload_bytes", _u64), ("slot_count", _u32),
                 ("ring_entries", _u32), ("entry_bytes", _u32), ("loans_max", _u32),
-                ("wait_ns", _i64), ("spin_ns", _u64), ("flags", _u32), ("reserved", _u32)]
+                ("wait_ns", _i64), ("spin_ns", _u64), ("flags", _u32), ("history", _u32)]
 
 
 class _SubscriberOptions(ctypes.Structure):
     _fields_ = [("size", _u64), ("window", _u32), ("holds", _u32), ("spin_ns", _u64),
-                ("flags", _u32), ("reserved", _u32)]
+                ("flags", _u32), ("queue_limit", _u32), ("history", _u32),
+                ("reserved", _u32)]
 
 
 class _PublisherStatistics(ctypes.Structure):

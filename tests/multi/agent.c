@@ -131,6 +131,7 @@ static void do_pub(const char *arguments)
         .entry_bytes = (uint32_t)agent_option(arguments, "entry", 0),
         .loans_max = (uint32_t)agent_option(arguments, "loans", 0),
         .flags = (uint32_t)agent_option(arguments, "flags", 0),
+        .history = (uint32_t)agent_option(arguments, "history", 0),
     };
     long long wait_ms = agent_option(arguments, "wait_ms", 0);
     struct agent_writer *writer = calloc(1, sizeof *writer);
@@ -156,6 +157,8 @@ static void do_sub(const char *arguments)
         .window = (uint32_t)agent_option(arguments, "window", 0),
         .holds = (uint32_t)agent_option(arguments, "holds", 0),
         .flags = (uint32_t)agent_option(arguments, "flags", 0),
+        .queue_limit = (uint32_t)agent_option(arguments, "limit", 0),
+        .history = (uint32_t)agent_option(arguments, "history", 0),
     };
     struct agent_reader *reader = calloc(1, sizeof *reader);
     struct lshm_error error = { 0 };
@@ -167,6 +170,7 @@ static void do_sub(const char *arguments)
         free(reader);
         return;
     }
+    reader->loses = options.flags & LSHM_SUBSCRIBER_LATEST;
     readers[reader_count] = reader;
     agent_ok((long long)reader_count++);
 }
@@ -200,6 +204,7 @@ static void do_pstat(const char *arguments)
         { "published", s.published }, { "refused", s.refused }, { "readers", s.readers },
         { "unmapped", s.unmapped },   { "slots", s.slots },     { "free", s.slots_free },
         { "loaned", s.slots_loaned }, { "window", s.slots_window }, { "limbo", s.slots_limbo },
+        { "quarantine", s.slots_quarantine }, { "dropped", s.dropped },
     };
 
     if (r < 0)
@@ -219,7 +224,9 @@ static void do_sstat(const char *arguments)
     } fields[] = {
         { "publishers", s.publishers }, { "taken", s.taken }, { "lost", s.lost },
         { "corrupt", s.corrupt },       { "ahead", s.ahead }, { "out", s.out },
-        { "holds", s.holds },
+        { "holds", s.holds },           { "lost_start", s.lost_start },
+        { "lapped", s.lost_lapped },    { "limit", s.lost_limit },
+        { "evicted", s.lost_evicted },
     };
 
     if (r < 0)
@@ -298,13 +305,14 @@ static const struct {
     const char *name;
     void (*run)(const char *arguments);
 } commands[] = {
-    { "attach", do_attach },       { "detach", do_detach },       { "pub", do_pub },
-    { "sub", do_sub },             { "close_pub", do_close_pub }, { "close_sub", do_close_sub },
-    { "pstat", do_pstat },         { "sstat", do_sstat },         { "churn", do_churn },
-    { "sleep", do_sleep },         { "send", agent_send },        { "take", agent_take },
-    { "grab", agent_grab },        { "drop", agent_drop },        { "intact", agent_intact },
-    { "none", agent_none },        { "ping", agent_ping },        { "pong", agent_pong },
-    { "slow", agent_slow },        { "poll", agent_poll },        { "reattach", do_reattach },
+    { "attach", do_attach }, { "detach", do_detach }, { "pub", do_pub },
+    { "sub", do_sub }, { "close_pub", do_close_pub }, { "close_sub", do_close_sub },
+    { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
+    { "sleep", do_sleep }, { "send", agent_send }, { "take", agent_take },
+    { "grab", agent_grab }, { "drop", agent_drop }, { "intact", agent_intact },
+    { "none", agent_none }, { "ping", agent_ping }, { "pong", agent_pong },
+    { "gaps", agent_gaps }, { "slow", agent_slow }, { "poll", agent_poll },
+    { "reattach", do_reattach },
 };
 
 static void run_command(const char *line)

@@ -9,12 +9,12 @@
  *
  * Every message that agents send says what it is: user[0] is its number in its port, user[1] its
  * port's key and its length, and the payload follows from these. Who takes one checks all of it,
- * and that each publisher's messages come one after the other.
+ * and that each publisher's messages come one after the other; gaps only where it may lose some.
  *
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
  *   attach PATH timeout_ms=                detach          reattach PATH COUNT
- *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags=        close_pub P
- *   sub TOPIC window= holds= flags=                                           close_sub S
+ *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags= history=    close_pub P
+ *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
  *                                          `last`; answers how many
@@ -23,6 +23,7 @@
  *   intact S                               checks the kept ones again; answers how many
  *   none S ms=                             nothing is there and nothing comes
  *   pstat P FIELD    sstat S FIELD         a statistic
+ *   gaps S                                 messages between those that a lossy one took
  *   ping P S COUNT   pong S P COUNT        one message to and one fro
  *   poll                                   from now on it waits by the context's descriptor
  *   slow                                   how many waits took more than half a second

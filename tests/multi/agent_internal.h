@@ -3,6 +3,7 @@
 #ifndef AGENT_INTERNAL_H
 #define AGENT_INTERNAL_H
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "agent.h"
@@ -26,6 +27,8 @@ struct agent_ring {
 
 struct agent_reader {
     struct lshm_subscriber *port;
+    bool loses;
+    uint64_t gaps; /* messages missed between two of one publisher */
     struct agent_ring rings[AGENT_RINGS];
     size_t ring_count;
     struct lshm_message kept[AGENT_KEPT_MAX];
@@ -55,6 +58,7 @@ void agent_intact(const char *arguments);
 void agent_none(const char *arguments);
 void agent_ping(const char *arguments);
 void agent_pong(const char *arguments);
+void agent_gaps(const char *arguments);
 void agent_slow(const char *arguments);
 void agent_poll(const char *arguments);
 

@@ -39,6 +39,10 @@ static int check(struct agent_reader *reader, const struct lshm_message *m)
         reader->ring_count++;
         *ring = (struct agent_ring){ m->publisher, m->user[1] >> 32, m->seq };
     }
+    if (m->seq > ring->next && reader->loses) {
+        reader->gaps += m->seq - ring->next;
+        ring->next = m->seq;
+    }
     if (m->seq == ring->next && agent_message_is_whole(m, ring->key)) {
         ring->next++;
         return 0;
@@ -122,6 +126,8 @@ void agent_send(const char *arguments)
             agent_no(got, "publish");
             return;
         }
+        for (int i = 0; i < got; i++)
+            writer->sent -= m[i].seq == LSHM_SEQ_NONE;
         sent += (uint64_t)got;
     }
     agent_ok((long long)sent);
@@ -175,8 +181,9 @@ void agent_take(const char *arguments)
     size_t batch = (size_t)agent_option(arguments, "batch", 1);
     uint64_t last = (uint64_t)agent_option(arguments, "last", -1);
     struct lshm_message m[BATCH_MAX];
+    uint64_t newest = 0;
 
-    while (taken < count && (taken == 0 || m[0].seq < last)) {
+    while (taken < count && (taken == 0 || newest < last)) {
         size_t wanted = count - taken < batch ? (size_t)(count - taken) : batch;
         int got = take_some(reader, m, wanted, deadline), r = 0;
 
@@ -185,6 +192,7 @@ void agent_take(const char *arguments)
         if (got == 0)
             break;
         taken += (uint64_t)got;
+        newest = m[got - 1].seq;
         if (agent_option(arguments, "shuffle", 0)) {
             shuffle(m, (size_t)got);
             for (int i = 0; i < got && r >= 0; i++)
@@ -305,6 +313,11 @@ void agent_ping(const char *arguments)
 void agent_pong(const char *arguments)
 {
     exchange(arguments, 0);
+}
+
+void agent_gaps(const char *arguments)
+{
+    agent_ok((long long)agent_reader_at(arguments, 0)->gaps);
 }
 
 void agent_slow(const char *arguments)

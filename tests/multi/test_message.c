@@ -226,7 +226,9 @@ static void test_take__with_window_and_holds_full__is_held(void **state)
     (void)state;
     for (uint64_t i = 0; i < 8; i++)
         send_number(publisher, i, 1000);
-    assert_int_equal(lshm_subscriber_take_batch(subscriber, m, 8), 6);
+    assert_int_equal(lshm_subscriber_take_batch(subscriber, m, 8), 4); /* a window at a time */
+    assert_int_equal(lshm_subscriber_take(subscriber, &m[4]), 1);
+    assert_int_equal(lshm_subscriber_take(subscriber, &m[5]), 1);
     assert_int_equal(lshm_subscriber_take(subscriber, &extra), -LSHM_EHELD);
     assert_int_equal(lshm_subscriber_get_statistics(subscriber, &statistics), 0);
     assert_int_equal(statistics.out, 6);

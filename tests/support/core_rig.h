@@ -35,7 +35,7 @@ struct lst_pub {
     uint64_t sleep[LST_CELLS_MAX];    /* by cell, as if each were a client */
     bool unmapped_cell[LST_CELLS_MAX]; /* attach fails */
     uint32_t mapped_parts;            /* map_rows fails from this one on */
-    bool no_memory, no_hold_memory;   /* reserve fails, reserve_holds fails */
+    bool no_memory, no_kept_memory;   /* reserve fails, reserve_kept fails */
     int attached;                     /* attached minus detached */
     uint32_t signals;
     uint64_t signal_client, signal_generation;
@@ -98,21 +98,21 @@ static inline int lst_op_reserve(void *context, struct lsi_roster *roster, uint3
     return 0;
 }
 
-static inline int lst_op_reserve_holds(void *context, uint64_t holds)
+static inline int lst_op_reserve_kept(void *context, uint64_t count)
 {
     struct lst_pub *pub = context;
-    struct lsi_seqset *held = &pub->publication.held;
+    struct lsi_seqset *kept = &pub->publication.kept;
     uint32_t words = 2;
 
-    if (pub->no_hold_memory)
+    if (pub->no_kept_memory)
         return -1;
-    while (words < 2 * holds)
+    while (words < 2 * count)
         words *= 2;
-    if (held->words != NULL && held->mask + 1 >= words)
+    if (kept->words != NULL && kept->mask + 1 >= words)
         return 0;
-    held->words = realloc(held->words, words * sizeof *held->words);
-    assert_non_null(held->words);
-    lsi_seqset_init(held, held->words, words);
+    kept->words = realloc(kept->words, words * sizeof *kept->words);
+    assert_non_null(kept->words);
+    lsi_seqset_init(kept, kept->words, words);
     return 0;
 }
 
@@ -131,7 +131,7 @@ static inline void lst_pub_init(struct lst_pub *pub, uint32_t entries, uint32_t 
 {
     struct lsi_publication *p = &pub->publication;
     struct lsi_roster_operations operations = {
-        pub, lst_op_map_rows, lst_op_attach, lst_op_detach, lst_op_reserve, lst_op_reserve_holds,
+        pub, lst_op_map_rows, lst_op_attach, lst_op_detach, lst_op_reserve, lst_op_reserve_kept,
         lst_op_signal,
     };
 
@@ -147,7 +147,7 @@ static inline void lst_pub_init(struct lst_pub *pub, uint32_t entries, uint32_t 
     lsi_ring_writer_init(&p->writer, pub->ring, pub->entries, entries, entry_bytes);
     lsi_slots_init(&p->slots, slots, malloc(slots * sizeof(uint32_t)),
                    malloc(slots * sizeof(uint32_t)), pub->states, &pub->ring->slots_free);
-    lsi_roster_init(&p->roster, &pub->record, &operations);
+    lsi_roster_init(&p->roster, &pub->record, entries, &operations);
     p->slot_of = malloc(entries * sizeof *p->slot_of);
     p->limbo = malloc(slots * sizeof *p->limbo);
     p->writer.tail = p->committed = pub->ring->tail = pub->ring->horizon = first;
@@ -170,7 +170,7 @@ static inline void lst_pub_free(struct lst_pub *pub)
     free(p->slots.generations);
     free(p->roster.readers);
     free(p->roster.active);
-    free(p->held.words);
+    free(p->kept.words);
     free(p->slot_of);
     free(p->limbo);
 }

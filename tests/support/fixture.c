@@ -25,6 +25,10 @@ int lst_main(int argc, char **argv, const struct lst_role *roles, size_t role_co
              int (*run)(void))
 {
     if (argc < 5 || strcmp(argv[1], "--deadline") != 0 || strcmp(argv[3], "--role") != 0) {
+        const char *filter = getenv("LSHM_TEST_FILTER"); /* names, with * and ? */
+
+        if (filter)
+            cmocka_set_test_filter(filter);
         return run();
     }
     (void)alarm((unsigned)strtoul(argv[2], NULL, 10));

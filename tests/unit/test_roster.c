@@ -52,7 +52,7 @@ static void test_roster__row_goes_live__is_attached_once_with_its_record(void **
     assert_int_equal(roster->active_count, 1);
     assert_int_equal(roster->active[0], 3);
     assert_int_equal(roster->blockers, 1);
-    assert_int_equal(roster->holds_total, 8);
+    assert_int_equal(roster->kept_max, 8);
     reader = &roster->readers[3];
     assert_ptr_equal(reader->cell, pub.cells[0]);
     assert_int_equal(reader->state, 1u << LSHM_ROW_GENERATION_SHIFT | LSHM_ROW_LIVE);
@@ -63,7 +63,7 @@ static void test_roster__row_goes_live__is_attached_once_with_its_record(void **
     assert_int_equal(lsi_roster_sync(roster), 0);
     assert_int_equal(pub.attached, 1);
     assert_int_equal(roster->active_count, 1);
-    assert_int_equal(roster->holds_total, 8);
+    assert_int_equal(roster->kept_max, 8);
     lst_pub_free(&pub);
 }
 
@@ -105,7 +105,7 @@ static void test_roster__each_row_state__counts_or_not(void **state)
         lst_row_state(&pub, 0, others[i]);
         assert_int_equal(lsi_roster_sync(roster), 0);
         assert_int_equal(roster->active_count, 0);
-        assert_int_equal(roster->holds_total, 0);
+        assert_int_equal(roster->kept_max, 0);
         assert_int_equal(pub.attached, 0);
     }
     lst_pub_free(&pub);
@@ -129,7 +129,7 @@ static void test_roster__same_row_new_generation__private_state_is_dropped(void 
     assert_int_equal(roster->readers[0].hold_version, 0);
     assert_int_equal(roster->readers[0].held_count, 0);
     assert_int_equal(roster->blockers, 0);
-    assert_int_equal(roster->holds_total, 1);
+    assert_int_equal(roster->kept_max, 1);
     assert_int_equal(pub.attached, 1);
     lst_pub_free(&pub);
 }
@@ -173,7 +173,7 @@ static void test_roster__all_rows_of_three_parts__are_counted(void **state)
         lst_row_live(&pub, i, i, 0, 4, 8);
     assert_int_equal(lsi_roster_sync(roster), 0);
     assert_int_equal(roster->active_count, LST_ROWS_MAX);
-    assert_int_equal(roster->holds_total, 8 * LST_ROWS_MAX);
+    assert_int_equal(roster->kept_max, 8 * LST_ROWS_MAX);
     for (uint32_t i = 0; i < LST_ROWS_MAX; i += 2)
         lst_row_state(&pub, i, LSHM_ROW_GONE);
     assert_int_equal(lsi_roster_sync(roster), 0);
@@ -257,10 +257,10 @@ static void test_roster__no_memory__is_not_complete(void **state)
     assert_true(lsi_roster_sync(roster) > 0);
     assert_true(lsi_roster_changed(roster));
     pub.no_memory = false;
-    pub.no_hold_memory = true; /* nor any hold that could be missed */
+    pub.no_kept_memory = true; /* nor any hold that could be missed */
     assert_true(lsi_roster_sync(roster) > 0);
     assert_true(lsi_roster_changed(roster));
-    pub.no_hold_memory = false;
+    pub.no_kept_memory = false;
     assert_int_equal(lsi_roster_sync(roster), 0);
     assert_int_equal(roster->active_count, 1);
     lst_pub_free(&pub);

@@ -69,6 +69,7 @@ const char *lshm_version(void);
 /*
  * A message: a loan before it is published, a sample after it is taken.
  */
+#define LSHM_SEQ_NONE UINT64_MAX    /* seq of a message that was dropped instead of published */
 #define LSHM_MESSAGE_TIME 4u        /* time_ns is set */
 #define LSHM_MESSAGE_USER_SHIFT 16u /* the upper 16 bits of flags are the application's */
 struct lshm_message {
@@ -122,6 +123,7 @@ int lshm_socket_path(const char *option, char *path, size_t path_bytes);
  */
 #define LSHM_PUBLISHER_TIMESTAMPS 1u /* stamp each message (some 25 ns each) */
 #define LSHM_PUBLISHER_NEVER_WAITS 2u /* spins at most, never sleeps: readers release fence-free */
+#define LSHM_PUBLISHER_DROP_NEWEST 4u /* no room: the loan is scratch memory, its message dropped */
 struct lshm_publisher_options {
     uint64_t size;
     uint64_t payload_bytes;  /* largest payload; 0: 4096 */
@@ -133,7 +135,7 @@ struct lshm_publisher_options {
     int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, < 0: ever */
     uint64_t spin_ns;        /* of that, how long it spins before it sleeps */
     uint32_t flags;          /* LSHM_PUBLISHER_… */
-    uint32_t reserved;
+    uint32_t history;        /* messages kept for newcomers, at most 3/4 of ring_entries */
 };
 
 int lshm_publisher_open(struct lshm_context *context, const char *topic,
@@ -149,6 +151,8 @@ void lshm_publisher_close(struct lshm_publisher *publisher);
  *   −EDEADLK       it would wait for a subscriber that this very thread reads
  *   −LSHM_EGONE    it waited and the broker is gone: nobody can say whether the readers live
  * A loan is also the right to publish: publish never waits and never fails for want of room.
+ * With LSHM_PUBLISHER_DROP_NEWEST a loan that would get −LSHM_EAGAIN gets scratch memory instead,
+ * shared by all such loans; to publish it is to drop it: 0, counted, and seq is LSHM_SEQ_NONE.
  */
 int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
                         struct lshm_message *ret_message);
@@ -191,6 +195,7 @@ struct lshm_publisher_statistics {
     uint64_t slots_limbo;    /* passed by all, held by some */
     uint64_t slots_quarantine;
     uint64_t joined;         /* readers that get what is published from now on */
+    uint64_t dropped;        /* messages dropped for want of room, with DROP_NEWEST */
 };
 int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
                                   struct lshm_publisher_statistics *statistics);
@@ -198,15 +203,25 @@ int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
 /*
  * SUBSCRIBER: gets every message published after `open` returned, of every publisher of the topic,
  * in each publisher's order.
+ *
+ * LOSSLESS  A publisher waits until it has taken and released what is in the way.
+ * LATEST    It never makes a publisher wait: what is still in the ring is what it gets, the oldest
+ *           that it did not come to in time is lost, and counted. A sample that was taken stays
+ *           intact until it is released. window and holds are what it may keep from a publisher at
+ *           most; the broker grants less where the publisher has few slots.
  */
 #define LSHM_SUBSCRIBER_NO_LOCAL 1u    /* nothing from publishers of this context */
 #define LSHM_SUBSCRIBER_NEVER_WAITS 2u /* only polls: publishers need not look whether it sleeps */
+#define LSHM_SUBSCRIBER_LATEST 4u      /* loses its oldest messages rather than make one wait */
 struct lshm_subscriber_options {
     uint64_t size;
     uint32_t window;         /* samples out at a time per publisher before they are holds; 0: 64 */
     uint32_t holds;          /* samples kept beyond the window, per publisher; 0: 8 */
     uint64_t spin_ns;        /* how long wait spins before it sleeps */
     uint32_t flags;          /* LSHM_SUBSCRIBER_… */
+    uint32_t queue_limit;    /* with LATEST: passes what is further behind than this; 0: none */
+    uint32_t history;        /* messages from before it opened, per publisher: as many of its last
+                                ones as that publisher keeps for newcomers, at most this */
     uint32_t reserved;
 };
 
@@ -243,13 +258,18 @@ struct lshm_subscriber_statistics {
     uint64_t size;
     uint64_t publishers;     /* rings it reads now */
     uint64_t taken;
-    uint64_t lost;           /* sum over all causes */
+    uint64_t lost;           /* sum over all causes; taken + lost + ahead is what was published
+                                since it joined, and of the history it asked for */
     uint64_t corrupt;        /* of those: descriptors that were not valid */
     uint64_t ahead;          /* published and not yet taken */
     uint64_t out;            /* samples not released */
     uint64_t holds;          /* of those, kept as holds */
     uint64_t oldest_publisher; /* the oldest sample out: its publisher and seq */
     uint64_t oldest_seq;
+    uint64_t lost_start;     /* of lost: given up before it could join */
+    uint64_t lost_lapped;    /* written over before it came (latest) */
+    uint64_t lost_limit;     /* beyond its queue limit */
+    uint64_t lost_evicted;   /* between its eviction and its new start */
 };
 int lshm_subscriber_get_statistics(struct lshm_subscriber *subscriber,
                                    struct lshm_subscriber_statistics *statistics);

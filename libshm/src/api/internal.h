@@ -160,14 +160,28 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber);
 bool lsi_link_look(struct lsi_link *link);
 /* Signals the publisher if it waits for what was just released. */
 void lsi_link_notify(struct lsi_link *link);
-void lsi_link_count(struct lsi_link *link);
 
 /* sample.c */
 void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber);
 /* As take would, up to the look; _ready only looks. */
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber);
 bool lsi_subscriber_ready(void *subscriber);
+
+/* account.c */
+/*
+ * Lossy, with room for `count` messages: announces as many and passes what is gone. How many may be
+ * taken, 0: none now, −LSHM_EHELD.
+ */
+int64_t lsi_link_announce(struct lsi_link *link, uint32_t count);
+/* Lossy, and the message at the position was written over: 1, it is passed or is to be tried again;
+ * 0, the ring says that it is still there; −LSHM_EHELD. */
+int lsi_link_pass_lapped(struct lsi_link *link);
+/* Published and not yet taken. */
 uint64_t lsi_link_ahead(const struct lsi_link *link);
+/* Shows the counters to inspectors. */
+void lsi_link_count(struct lsi_link *link);
+uint64_t lsi_account_lost(const struct lsi_account *account);
+void lsi_account_add(struct lsi_account *sum, const struct lsi_account *account);
 
 /* loan.c */
 bool lsi_publisher_ready(void *publisher);

@@ -48,13 +48,13 @@ static int map_ring(struct lsi_link *link, const struct lsi_ctl_packet *push)
 static int make_window(struct lsi_link *link, struct lshm_cell *cell)
 {
     struct lsi_window *window = &link->window;
-    uint32_t samples = link->subscriber->window + link->subscriber->holds;
+    uint32_t samples = window->window + window->holds;
 
     window->cell = cell;
-    window->at = calloc(lsi_window_slots(link->subscriber->window), sizeof *window->at);
+    window->at = calloc(lsi_window_slots(window->window), sizeof *window->at);
     window->samples = calloc(samples, sizeof *window->samples);
     window->free_samples = calloc(samples, sizeof *window->free_samples);
-    window->free_holds = calloc(link->subscriber->holds + 1, sizeof *window->free_holds);
+    window->free_holds = calloc(window->holds + 1, sizeof *window->free_holds);
     link->blocks = calloc(samples, link->inline_bytes > 0 ? link->inline_bytes : 1);
     if (window->at == NULL || window->samples == NULL || window->free_samples == NULL ||
         window->free_holds == NULL || link->blocks == NULL)
@@ -78,9 +78,17 @@ int lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscr
     link->publisher = message->publisher;
     link->client = message->client;
     link->fresh = message->flags & LSI_CTL_RING_NEW;
+    link->lossy = subscriber->flags & LSHM_SUBSCRIBER_LATEST;
     link->geometry = message->geometry;
+    link->window.window = message->window;
+    link->window.holds = message->holds;
     link->record = lsi_part_at(context->board, message->record, sizeof *link->record);
-    r = cell == NULL || link->record == NULL ? -ENOMEM : map_ring(link, push);
+    r = cell == NULL || link->record == NULL ? -ENOMEM : 0;
+    if (message->window == 0 || message->window > subscriber->window ||
+        message->holds > subscriber->holds)
+        r = -LSHM_EPROTO;
+    if (r == 0)
+        r = map_ring(link, push);
     if (r == 0)
         r = make_window(link, cell);
     if (r < 0) {
@@ -133,15 +141,20 @@ static void join(struct lsi_link *link)
     /* A publisher gives its ring room in steps of a quarter: who keeps more than the rest in its
      * window would wait for what it holds up itself. */
     uint32_t most = link->geometry.entry_count - link->geometry.entry_count / 4;
-    uint32_t size = subscriber->window < most ? subscriber->window : most;
+    uint32_t size = window->window < most ? window->window : most;
     /* RLX: a hint. Older is earlier, and the join raises what is too early. */
     uint64_t start = link->fresh ? 0 : lsi_load_relaxed(&link->reader.ring->tail);
+    uint64_t history = link->geometry.history;
 
+    if (history > subscriber->history)
+        history = subscriber->history;
+    if (!link->fresh)
+        start = start > history ? start - history : 0;
     lsi_store_relaxed(&window->cell->link, link->number); /* RLX: for inspectors */
     link->start = lsi_cell_join(window->cell, link->reader.ring, start);
     if (link->fresh)
-        link->lost_start = link->start;
-    lsi_window_init(window, window->cell, size, subscriber->holds, link->start);
+        link->account.lost_start = link->start;
+    lsi_window_init(window, window->cell, size, window->holds, link->start);
     lsi_link_count(link);
 }
 
@@ -288,9 +301,7 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
             .cell = link->window.cell,
             .holds = link->window.holds,
         });
-        subscriber->taken_before += link->taken;
-        subscriber->lost_before += link->lost_start + link->corrupt;
-        subscriber->corrupt_before += link->corrupt;
+        lsi_account_add(&subscriber->before, &link->account);
         lsi_link_destroy(link);
     }
     while (subscriber->links_count > 0 && subscriber->links[subscriber->links_count - 1] == NULL)
@@ -329,18 +340,4 @@ void lsi_link_notify(struct lsi_link *link)
         return;
     if (lsi_peer_wake(link->subscriber->context, link->client))
         link->signalled = generation;
-}
-
-/* DIE none: counters for inspectors. */
-void lsi_link_count(struct lsi_link *link)
-{
-    struct lshm_cell *cell = link->window.cell;
-
-    /* RLX: only this process writes them; an inspector takes them as of some instant. */
-    lsi_store_relaxed(&cell->position, link->window.position);
-    lsi_store_relaxed(&cell->taken, link->taken);
-    if (LSI_UNLIKELY(link->lost_start + link->corrupt > 0)) {
-        lsi_store_relaxed(&cell->lost_start, link->lost_start);
-        lsi_store_relaxed(&cell->lost_corrupt, link->corrupt);
-    }
 }

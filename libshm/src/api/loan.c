@@ -39,6 +39,7 @@ static bool needs_slot(const struct lshm_publisher *publisher, uint64_t length)
 static int make_room(struct lshm_publisher *publisher, bool slot)
 {
     struct lsi_publication *p = &publisher->publication;
+    uint64_t committed;
 
     if (LSI_UNLIKELY(publisher->loans_free_count == 0))
         return -LSHM_ENOSLOT;
@@ -49,9 +50,12 @@ static int make_room(struct lshm_publisher *publisher, bool slot)
     }
     if (!slot || LSI_LIKELY(p->slots.free_count > 0))
         return 0;
-    lsi_reclaim(p, 1);
-    if (p->slots.free_count > 0)
-        return 0;
+    do { /* what a lossy reader was made to pass may still lie in its window */
+        committed = p->committed;
+        lsi_reclaim(p, 1);
+        if (p->slots.free_count > 0)
+            return 0;
+    } while (p->committed > committed);
     return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : -LSHM_ENOSLOT;
 }
 
@@ -77,22 +81,11 @@ bool lsi_publisher_ready(void *port)
 {
     const struct lshm_publisher *publisher = port;
     const struct lsi_publication *p = &publisher->publication;
-    const struct lsi_roster *roster = &p->roster;
 
-    if (lsi_roster_changed(roster))
+    if (lsi_roster_changed(&p->roster))
         return true;
-    if (publisher->lacks_slot) {
-        /* Without limbo no hold keeps a slot, and reclaim does not look at what changed. */
-        for (uint32_t i = 0; i < roster->active_count && p->limbo_count > 0; i++) {
-            const struct lsi_reader *reader = &roster->readers[roster->active[i]];
-
-            /* RLX: a look; reclaim does it properly. */
-            if (reader->cell != NULL &&
-                lsi_load_relaxed(&reader->cell->hold_version) != reader->hold_version)
-                return true;
-        }
-        return lsi_publication_wanted(p, 1) == 0;
-    }
+    if (publisher->lacks_slot)
+        return lsi_publication_may_free(p) || lsi_publication_wanted(p, 1) == 0;
     return lsi_publication_wanted(p, ring_gain(publisher)) == 0;
 }
 
@@ -120,7 +113,7 @@ static bool waits_for_itself(struct lshm_publisher *publisher, uint64_t gain)
     for (uint32_t i = 0; i < p->roster.active_count && !found; i++) {
         const struct lsi_reader *reader = &p->roster.readers[p->roster.active[i]];
 
-        if (reader->client != context->client ||
+        if (reader->client != context->client || !lsi_reader_gates(reader) ||
             lsi_publication_gate_of(p, reader) >= p->committed + gain)
             continue;
         pthread_mutex_lock(&context->control);
@@ -195,7 +188,7 @@ static int get_room(struct lshm_publisher *publisher, bool slot)
     }
     if (r == -LSHM_EAGAIN && publisher->wait_ns != 0)
         r = wait_for_room(publisher, slot, publisher->wait_ns);
-    if (r == -LSHM_EAGAIN) {
+    if (r == -LSHM_EAGAIN && !(publisher->flags & LSHM_PUBLISHER_DROP_NEWEST)) {
         publisher->refused++;
         /* RLX: a counter for inspectors. */
         lsi_store_relaxed(&publisher->publication.writer.ring->refused, publisher->refused);
@@ -207,6 +200,32 @@ static int get_room(struct lshm_publisher *publisher, bool slot)
         }
     }
     return r;
+}
+
+static void fill_loan(const struct lshm_publisher *publisher, uint32_t index, size_t length,
+                      struct lshm_message *m)
+{
+    m->length = length;
+    m->seq = 0;
+    m->publisher = publisher->number;
+    m->time_ns = 0;
+    m->user[0] = 0;
+    m->user[1] = 0;
+    m->flags = 0;
+    m->schema = 0;
+    m->token = TOKEN(publisher->port, index, publisher->loans[index].generation);
+}
+
+/* No room: whatever is written there is dropped. */
+static void give_scratch(struct lshm_publisher *publisher, size_t length, struct lshm_message *m)
+{
+    uint32_t index = publisher->loans_free[--publisher->loans_free_count];
+
+    publisher->loans[index].out = true;
+    publisher->loans[index].slot = LSI_SLOT_SCRATCH;
+    publisher->loans[index].capacity = publisher->payload_bytes;
+    m->data = publisher->scratch;
+    fill_loan(publisher, index, length, m);
 }
 
 /* Room was made. */
@@ -233,15 +252,7 @@ static void give(struct lshm_publisher *publisher, bool slot, size_t length,
         loan->capacity = publisher->inline_bytes;
         m->data = publisher->blocks + (uint64_t)index * publisher->inline_bytes;
     }
-    m->length = length;
-    m->seq = 0;
-    m->publisher = publisher->number;
-    m->time_ns = 0;
-    m->user[0] = 0;
-    m->user[1] = 0;
-    m->flags = 0;
-    m->schema = 0;
-    m->token = TOKEN(publisher->port, index, loan->generation);
+    fill_loan(publisher, index, length, m);
 }
 
 LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t length,
@@ -263,6 +274,10 @@ LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t l
         size_t ready;
 
         r = got == 0 ? get_room(publisher, slot) : make_room(publisher, slot);
+        if (r == -LSHM_EAGAIN && publisher->scratch != NULL) {
+            give_scratch(publisher, length, &ret_messages[got++]);
+            continue;
+        }
         if (r < 0)
             break;
         ready = count_room(publisher, slot);
@@ -286,8 +301,12 @@ LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
         return -LSHM_EBUSY;
     slot = needs_slot(publisher, length);
     r = get_room(publisher, slot);
-    if (LSI_LIKELY(r == 0))
+    if (LSI_LIKELY(r == 0)) {
         give(publisher, slot, length, ret_message);
+    } else if (r == -LSHM_EAGAIN && publisher->scratch != NULL) {
+        give_scratch(publisher, length, ret_message);
+        r = 0;
+    }
     lsi_port_leave(&publisher->busy);
     return r;
 }
@@ -312,7 +331,7 @@ static void end_loan(struct lshm_publisher *publisher, uint32_t index)
 
     loan->out = false;
     loan->generation++;
-    publisher->loans_out--;
+    publisher->loans_out -= loan->slot != LSI_SLOT_SCRATCH;
     publisher->loans_free[publisher->loans_free_count++] = index;
 }
 
@@ -327,6 +346,14 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
         .user = { m->user[0], m->user[1] },
     };
 
+    if (LSI_UNLIKELY(loan->slot == LSI_SLOT_SCRATCH)) {
+        m->seq = LSHM_SEQ_NONE;
+        publisher->dropped++;
+        /* RLX: a counter for inspectors. */
+        lsi_store_relaxed(&p->writer.ring->dropped, publisher->dropped);
+        end_loan(publisher, index);
+        return;
+    }
     if (loan->slot == LSI_SLOT_NONE)
         d.flags |= LSHM_ENTRY_INLINE;
     else
@@ -391,7 +418,7 @@ static void abort_one(struct lshm_publisher *publisher, uint32_t index)
 {
     struct lsi_publication *p = &publisher->publication;
 
-    if (publisher->loans[index].slot != LSI_SLOT_NONE)
+    if (publisher->loans[index].slot < LSI_SLOT_SCRATCH)
         lsi_slots_free(&p->slots, publisher->loans[index].slot);
     publisher->aborts++;
     /* RLX: a counter for inspectors. */

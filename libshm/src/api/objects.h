@@ -134,10 +134,11 @@ struct lshm_context {
     uint32_t channel_count;
 };
 
+#define LSI_SLOT_SCRATCH (LSI_SLOT_NONE - 1)
 struct lsi_loan {
     uint64_t capacity;    /* payload bytes */
     uint32_t generation;
-    uint32_t slot;        /* LSI_SLOT_NONE: the private block */
+    uint32_t slot;        /* LSI_SLOT_NONE: the private block; LSI_SLOT_SCRATCH: none at all */
     bool out;
 };
 
@@ -163,12 +164,24 @@ struct lshm_publisher {
     int64_t wait_ns;
     uint64_t spin_ns;
     uint32_t flags;
+    void *scratch;              /* with DROP_NEWEST: what is written there is dropped */
     uint64_t refused;
     uint64_t aborts;
+    uint64_t dropped;
     uint64_t waiting_generation;
     bool wants_room;            /* a loan was refused while the descriptor is polled */
     bool lacks_slot;            /* it waits for a slot, not for room in the ring */
     uint32_t busy;              /* debug builds: in use by a thread */
+};
+
+/* What became of messages. */
+struct lsi_account {
+    uint64_t taken;
+    uint64_t lost_start;   /* given up before the join could keep them */
+    uint64_t lost_lapped;
+    uint64_t lost_limit;   /* beyond the queue limit */
+    uint64_t lost_evicted;
+    uint64_t lost_corrupt;
 };
 
 /* One ring that a subscriber reads. */
@@ -189,13 +202,13 @@ struct lsi_link {
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
     bool fresh;                     /* ring opened after the subscription: start at 0 */
+    bool lossy;
     bool dead;                      /* DEAD was seen; drain up to final_tail */
     bool drained;                   /* nothing more to take */
     uint64_t final_tail;
     uint64_t signalled;             /* waiting generation signalled last */
-    uint64_t taken;
-    uint64_t lost_start;
-    uint64_t corrupt;
+    struct lsi_account account;
+    uint64_t lost_told;             /* as in the cell */
 };
 
 struct lshm_subscriber {
@@ -208,6 +221,8 @@ struct lshm_subscriber {
     uint32_t window;
     uint32_t holds;
     uint32_t flags;
+    uint32_t queue_limit;           /* 0: none */
+    uint32_t history;
     uint64_t spin_ns;
     uintptr_t owner;                /* thread of the last take */
     struct lsi_link **links;        /* LSI_LINKS_MAX, by index; NULL: unused */
@@ -219,9 +234,7 @@ struct lshm_subscriber {
     uint32_t news;                  /* incoming is not empty (any thread) */
     pthread_mutex_t release_lock;   /* other threads' releases against links that go */
     uint64_t released;              /* list of releases by other threads (sample.c) */
-    uint64_t taken_before;          /* counters of links that have left */
-    uint64_t lost_before;
-    uint64_t corrupt_before;
+    struct lsi_account before;      /* of links that have left */
     uint32_t busy;
 };
 

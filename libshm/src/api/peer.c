@@ -251,21 +251,21 @@ static int reserve(void *port, struct lsi_roster *roster, uint32_t rows)
     return 0;
 }
 
-static int reserve_holds(void *port, uint64_t holds)
+static int reserve_kept(void *port, uint64_t count)
 {
     struct lshm_publisher *publisher = port;
-    struct lsi_seqset *held = &publisher->publication.held;
+    struct lsi_seqset *kept = &publisher->publication.kept;
     uint64_t words = 64;
     uint64_t *memory;
 
-    if (holds == 0 || (held->words != NULL && holds <= (held->mask + UINT64_C(1)) / 2))
+    if (count == 0 || (kept->words != NULL && count <= (kept->mask + UINT64_C(1)) / 2))
         return 0;
-    while (words < 2 * holds + 2)
+    while (words < 2 * count + 2)
         words *= 2;
     if (words > UINT32_MAX || (memory = calloc(words, sizeof *memory)) == NULL)
         return -1;
-    free(held->words);
-    lsi_seqset_init(held, memory, (uint32_t)words);
+    free(kept->words);
+    lsi_seqset_init(kept, memory, (uint32_t)words);
     return 0;
 }
 
@@ -281,6 +281,6 @@ const struct lsi_roster_operations lsi_publisher_roster_operations = {
     .attach = attach,
     .detach = detach,
     .reserve = reserve,
-    .reserve_holds = reserve_holds,
+    .reserve_kept = reserve_kept,
     .signal = signal_reader,
 };

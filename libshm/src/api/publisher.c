@@ -58,9 +58,10 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
         return -EINVAL;
     }
     if (o->loans_max > LOANS_MAX ||
-        o->flags & ~(LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS) || o->reserved != 0) {
+        o->flags & ~(LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS |
+                     LSHM_PUBLISHER_DROP_NEWEST)) {
         lsi_error_set(reterr_error, EINVAL, "the publisher's options: loans_max is at most %u, "
-                      "unknown flags and reserved fields must be zero", LOANS_MAX);
+                      "unknown flags must be zero", LOANS_MAX);
         return -EINVAL;
     }
     if (o->loans_max > o->ring_entries)
@@ -70,7 +71,12 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
     if (o->payload_bytes <= inline_bytes)
         o->slot_count = 0;
     else if (o->slot_count == 0)
-        o->slot_count = default_slots(o->payload_bytes);
+        o->slot_count = default_slots(o->payload_bytes) + o->history;
+    else if (o->slot_count <= o->history) {
+        lsi_error_set(reterr_error, EINVAL, "history %u keeps all of the %u slots: use more slots "
+                      "(slot_count) or less history", o->history, o->slot_count);
+        return -EINVAL;
+    }
     return 0;
 }
 
@@ -116,6 +122,13 @@ static void head_ring(struct lshm_publisher *publisher)
     ring->retain = g->retain;
 }
 
+/* Aligned as a slot of that size is; the kernel gives the memory when it is written. */
+static void *make_scratch(uint64_t bytes)
+{
+    return aligned_alloc(LSI_SLOT_PAGE_BYTES,
+                         (bytes + LSI_SLOT_PAGE_BYTES - 1) & ~(uint64_t)(LSI_SLOT_PAGE_BYTES - 1));
+}
+
 static int make_arrays(struct lshm_publisher *publisher)
 {
     const struct lsi_ctl_geometry *g = &publisher->geometry;
@@ -131,10 +144,13 @@ static int make_arrays(struct lshm_publisher *publisher)
     publisher->loans = calloc(publisher->loans_max, sizeof *publisher->loans);
     publisher->loans_free = calloc(publisher->loans_max, sizeof *publisher->loans_free);
     publisher->blocks = calloc(publisher->loans_max, publisher->inline_bytes + UINT64_C(8));
+    if (publisher->flags & LSHM_PUBLISHER_DROP_NEWEST)
+        publisher->scratch = make_scratch(publisher->payload_bytes);
     lsi_slots_init(&p->slots, fifo != NULL && generations != NULL ? g->slot_count : 0, fifo,
                    generations, base + g->states_offset, &ring->slots_free);
     if (fifo == NULL || generations == NULL || p->slot_of == NULL || p->limbo == NULL ||
-        publisher->loans == NULL || publisher->loans_free == NULL || publisher->blocks == NULL)
+        publisher->loans == NULL || publisher->loans_free == NULL || publisher->blocks == NULL ||
+        (publisher->flags & LSHM_PUBLISHER_DROP_NEWEST && publisher->scratch == NULL))
         return -ENOMEM;
     lsi_ring_writer_init(&p->writer, ring, base + g->entries_offset, g->entry_count,
                          g->entry_bytes);
@@ -219,7 +235,8 @@ static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_
     if (reply.header.type != (LSI_CTL_PUBLISHER_OPEN | LSI_CTL_REPLY) || record == NULL)
         return -LSHM_EPROTO;
     operations.context = publisher;
-    lsi_roster_init(&publisher->publication.roster, record, &operations);
+    lsi_roster_init(&publisher->publication.roster, record, publisher->geometry.entry_count,
+                    &operations);
     LIST_INSERT_HEAD(&context->publishers, publisher, entry);
     return 0;
 }
@@ -235,7 +252,7 @@ static void publisher_free(struct lshm_publisher *publisher)
         lsi_memory_unmap(publisher->segment.base, publisher->segment.bytes);
     free(p->roster.readers);
     free(p->roster.active);
-    free(p->held.words);
+    free(p->kept.words);
     free(p->slots.free_fifo);
     free(p->slots.generations);
     free(p->slot_of);
@@ -243,6 +260,7 @@ static void publisher_free(struct lshm_publisher *publisher)
     free(publisher->loans);
     free(publisher->loans_free);
     free(publisher->blocks);
+    free(publisher->scratch);
     publisher->magic = 0;
     free(publisher);
 }
@@ -257,6 +275,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
         .slot_count = o->slot_count,
         .entry_count = o->ring_entries,
         .entry_bytes = o->entry_bytes,
+        .history = o->history,
         .flags = (o->flags & LSHM_PUBLISHER_NEVER_WAITS ? 0 : LSHM_RING_MAY_BLOCK) |
                  (o->flags & LSHM_PUBLISHER_TIMESTAMPS ? LSHM_RING_TIMESTAMPS : 0),
     };
@@ -265,6 +284,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
     lsi_ctl_set_text(request.topic, sizeof request.topic, topic);
     publisher->magic = LSI_PUBLISHER_MAGIC;
     publisher->payload_bytes = o->payload_bytes;
+    publisher->publication.history = o->history;
     publisher->loans_max = o->loans_max;
     publisher->wait_ns = o->wait_ns;
     publisher->spin_ns = o->spin_ns;
@@ -354,6 +374,7 @@ LSI_API int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
     s.published = p->writer.tail;
     s.bytes = p->bytes;
     s.refused = publisher->refused;
+    s.dropped = publisher->dropped;
     s.readers = p->roster.active_count;
     s.joined = count_joined(&p->roster);
     s.unmapped = p->roster.unmapped;

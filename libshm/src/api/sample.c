@@ -26,6 +26,9 @@
 #define NODE_LINK(node) ((uint32_t)(((node) - 1) >> 16))
 #define NODE_SAMPLE(node) ((uint32_t)(((node) - 1) & 0xffffu))
 
+/* A publisher that laps its reader this often during one call may do so for ever. */
+#define LAPPED_TRIES 8
+
 __thread char lsi_thread_mark;
 
 bool lsi_subscriber_ready(void *port)
@@ -51,15 +54,6 @@ bool lsi_subscriber_ready(void *port)
             return true;
     }
     return false;
-}
-
-uint64_t lsi_link_ahead(const struct lsi_link *link)
-{
-    /* RLX: a hint; what it says is bounded by the ring. */
-    uint64_t end = link->dead ? link->final_tail : lsi_load_relaxed(&link->reader.ring->tail);
-    uint64_t ahead = end > link->window.position ? end - link->window.position : 0;
-
-    return ahead > link->geometry.entry_count ? link->geometry.entry_count : ahead;
 }
 
 /* Where the descriptor says the payload is; NULL when it cannot be. The copy is private. */
@@ -94,54 +88,72 @@ static void fill_message(const struct lsi_link *link, uint32_t link_index, uint3
     m->token = TOKEN(link->subscriber->port, link_index, sample, s->generation);
 }
 
-/* The next message of one link: 1, 0, −LSHM_EHELD, −LSHM_ECORRUPT. */
+/* The message at the position, for which there is room: 1, 0, −LSHM_ECORRUPT. */
 static int take_one(struct lsi_link *link, uint32_t link_index, struct lshm_message *m)
 {
     struct lsi_window *window = &link->window;
+    uint32_t sample = window->free_samples[window->free_count - 1];
+    void *block = link->blocks + (uint64_t)sample * link->inline_bytes, *data = NULL;
     struct lsi_descriptor d;
-    uint32_t sample;
-    void *block, *data;
-    int r;
+    int r = lsi_ring_take(&link->reader, window->position, &d, block);
 
-    if (LSI_UNLIKELY(window->position - window->cursor >= window->window ||
-                     window->free_count == 0)) {
-        if (!lsi_ring_has(&link->reader, window->position))
-            return 0;
-        if (!lsi_window_make_room(window, lsi_now_coarse_ns()))
-            return -LSHM_EHELD;
-    }
-    sample = window->free_samples[window->free_count - 1];
-    block = link->blocks + (uint64_t)sample * link->inline_bytes;
-    r = lsi_ring_take(&link->reader, window->position, &d, block);
     if (r == LSI_RING_NOTHING)
         return 0;
-    data = NULL;
     if (LSI_LIKELY(r == LSI_RING_TAKEN))
         data = d.flags & LSHM_ENTRY_INLINE ? block : locate(link, &d);
-    if (LSI_UNLIKELY(data == NULL)) {
-        /* A lossless reader is never lapped by a publisher that follows the rules. */
-        lsi_window_skip(window);
-        lsi_window_settle(window, lsi_now_coarse_ns());
-        link->corrupt++;
-        return -LSHM_ECORRUPT;
-    }
+    if (LSI_UNLIKELY(data == NULL))
+        return r == LSI_RING_LAPPED ? -LSHM_EAGAIN : -LSHM_ECORRUPT;
     sample = lsi_window_add(window, d.flags & LSHM_ENTRY_INLINE);
     fill_message(link, link_index, sample, &d, data, m);
-    link->taken++;
+    link->account.taken++;
     return 1;
 }
 
-/* Up to count messages of one link; the result of the first that fails when there was none. */
-static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct lshm_message *m,
-                     size_t count)
+/* Room for `count` messages, or less: how many, 0: there is nothing, −LSHM_EHELD. The cursor does
+ * not move between this and the end of the call: what is taken lies within B of where it is now. */
+static int64_t make_room(struct lsi_link *link, uint64_t count)
 {
-    struct lsi_link *link = subscriber->links[index];
-    size_t got = 0;
-    int r = 0;
+    struct lsi_window *w = &link->window;
+    uint64_t room;
 
-    if (link == NULL || !lsi_link_look(link))
+    if (LSI_UNLIKELY(w->position - w->cursor >= w->window || w->free_count == 0)) {
+        if (!lsi_ring_has(&link->reader, w->position))
+            return 0;
+        if (!lsi_window_make_room(w, lsi_now_coarse_ns()))
+            return -LSHM_EHELD;
+    }
+    room = w->window - (w->position - w->cursor);
+    if (room > w->free_count)
+        room = w->free_count;
+    return (int64_t)(count < room ? count : room);
+}
+
+/* A descriptor that makes no sense is passed over; so is a message that its publisher wrote over
+ * although its horizon has not passed it, or before a lossless reader had taken it. */
+static int pass_corrupt(struct lsi_link *link)
+{
+    lsi_window_skip(&link->window);
+    lsi_window_settle(&link->window, lsi_now_coarse_ns());
+    link->account.lost_corrupt++;
+    return -LSHM_ECORRUPT;
+}
+
+/* Up to count messages of one link; the result of the first that fails when there was none, 0 also
+ * after *ret_again was set: it was lapped, and has passed what is gone. */
+static int try_link(struct lsi_link *link, uint32_t index, struct lshm_message *m, size_t count,
+                    bool *ret_again)
+{
+    int64_t room;
+    int got = 0, r = 1;
+
+    room = make_room(link, count);
+    if (LSI_UNLIKELY(link->lossy) && room > 0)
+        room = lsi_link_announce(link, (uint32_t)room);
+    if (LSI_UNLIKELY(room < 0))
+        return (int)room;
+    if (!lsi_link_look(link))
         return 0;
-    while (got < count) {
+    while (got < room) {
         if (LSI_UNLIKELY(link->dead && link->window.position >= link->final_tail))
             break;
         r = take_one(link, index, &m[got]);
@@ -149,9 +161,35 @@ static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct 
             break;
         got++;
     }
-    if (got > 0 || r == -LSHM_ECORRUPT)
+    if (LSI_UNLIKELY(r < 0)) {
+        if (r == -LSHM_EAGAIN && link->lossy)
+            r = lsi_link_pass_lapped(link);
+        else
+            r = 0;
+        *ret_again = r > 0 && got == 0;
+        if (r == 0)
+            r = pass_corrupt(link);
+    }
+    if (got > 0 || r < 0)
         lsi_link_count(link);
-    return got > 0 ? (int)got : r;
+    return got > 0 || r > 0 ? got : r;
+}
+
+static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct lshm_message *m,
+                     size_t count)
+{
+    struct lsi_link *link = subscriber->links[index];
+    bool again = false;
+    int r;
+
+    if (link == NULL)
+        return 0;
+    r = try_link(link, index, m, count, &again);
+    for (int i = 0; LSI_UNLIKELY(again) && i < LAPPED_TRIES; i++) {
+        again = false;
+        r = try_link(link, index, m, count, &again);
+    }
+    return r;
 }
 
 /* Releases by this thread go straight to the window. */
@@ -266,7 +304,7 @@ static int find_sample(const struct lshm_subscriber *subscriber, const struct ls
     if (TOKEN_PORT(m->token) != subscriber->port)
         return -LSHM_EFOREIGN;
     if (index >= subscriber->links_count || (link = subscriber->links[index]) == NULL ||
-        link->publisher != m->publisher || sample >= subscriber->window + subscriber->holds)
+        link->publisher != m->publisher || sample >= link->window.window + link->window.holds)
         return -LSHM_ESTALE;
     s = &link->window.samples[sample];
     if ((s->generation & 0xffffu) != TOKEN_GENERATION(m->token) || s->seq != m->seq)

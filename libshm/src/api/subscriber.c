@@ -71,7 +71,9 @@ static int open_port(struct lshm_subscriber *subscriber, const char *topic,
         .window = subscriber->window,
         .holds = subscriber->holds,
         .flags = (subscriber->flags & LSHM_SUBSCRIBER_NO_LOCAL ? LSHM_READER_NO_LOCAL : 0) |
+                 (subscriber->flags & LSHM_SUBSCRIBER_LATEST ? LSHM_READER_LOSSY : 0) |
                  (subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS ? 0 : LSHM_READER_MAY_BLOCK),
+        .history = subscriber->history,
     };
     struct lsi_ctl_packet reply;
     int r;
@@ -118,9 +120,15 @@ static int check_options(struct lshm_subscriber_options *o, struct lshm_error *r
                       "%u: lower them", o->window, LSHM_WINDOW_MAX, o->holds, LSHM_HOLDS_MAX);
         return -LSHM_ELIMIT;
     }
-    if (o->flags & ~(LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS) || o->reserved != 0) {
+    if (o->flags & ~(LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS |
+                     LSHM_SUBSCRIBER_LATEST) || o->reserved != 0) {
         lsi_error_set(reterr_error, EINVAL, "the subscriber's options: unknown flags and reserved "
                       "fields must be zero");
+        return -EINVAL;
+    }
+    if (o->queue_limit != 0 && !(o->flags & LSHM_SUBSCRIBER_LATEST)) {
+        lsi_error_set(reterr_error, EINVAL, "queue_limit %u: a lossless subscriber loses nothing; "
+                      "set LSHM_SUBSCRIBER_LATEST too", o->queue_limit);
         return -EINVAL;
     }
     return 0;
@@ -147,6 +155,8 @@ LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic
     subscriber->window = given.window;
     subscriber->holds = given.holds;
     subscriber->flags = given.flags;
+    subscriber->queue_limit = given.queue_limit;
+    subscriber->history = given.history;
     subscriber->spin_ns = given.spin_ns;
     subscriber->owner = lsi_thread();
     STAILQ_INIT(&subscriber->incoming);
@@ -269,42 +279,4 @@ LSI_API int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t tim
         r = wait_for_message(subscriber, timeout_ns);
     lsi_port_leave(&subscriber->busy);
     return r;
-}
-
-LSI_API int lshm_subscriber_get_statistics(struct lshm_subscriber *subscriber,
-                                           struct lshm_subscriber_statistics *statistics)
-{
-    struct lshm_subscriber_statistics s = { .size = sizeof s };
-    uint64_t lost;
-
-    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
-    s.taken = subscriber->taken_before;
-    s.corrupt = subscriber->corrupt_before;
-    lost = subscriber->lost_before;
-    for (uint32_t i = 0; i < subscriber->links_count; i++) {
-        const struct lsi_link *link = subscriber->links[i];
-        const struct lsi_window *window;
-
-        if (link == NULL)
-            continue;
-        window = &link->window;
-        s.publishers++;
-        s.taken += link->taken;
-        s.corrupt += link->corrupt;
-        lost += link->lost_start + link->corrupt;
-        s.out += lsi_window_out(window);
-        s.holds += window->holds - window->free_hold_count;
-        s.ahead += lsi_link_ahead(link);
-        for (uint32_t k = 0; k < window->window + window->holds; k++) {
-            const struct lsi_sample *sample = &window->samples[k];
-
-            if (sample->state != LSI_SAMPLE_FREE &&
-                (s.oldest_publisher == 0 || sample->seq < s.oldest_seq)) {
-                s.oldest_publisher = link->publisher;
-                s.oldest_seq = sample->seq;
-            }
-        }
-    }
-    s.lost = lost;
-    return lsi_statistics_copy(statistics, &s, sizeof s);
 }

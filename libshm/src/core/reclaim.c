@@ -25,8 +25,12 @@ uint64_t lsi_publication_gate(const struct lsi_publication *p)
     uint64_t lowest = p->writer.tail;
 
     for (uint32_t i = 0; i < p->roster.active_count; i++) {
-        uint64_t gate = lsi_publication_gate_of(p, &p->roster.readers[p->roster.active[i]]);
+        const struct lsi_reader *reader = &p->roster.readers[p->roster.active[i]];
+        uint64_t gate;
 
+        if (!lsi_reader_gates(reader))
+            continue;
+        gate = lsi_publication_gate_of(p, reader);
         if (gate < lowest)
             lowest = gate;
     }
@@ -38,6 +42,22 @@ uint64_t lsi_publication_wanted(const struct lsi_publication *p, uint64_t gain)
     uint64_t goal = p->committed + gain;
 
     return lsi_publication_gate(p) >= goal ? 0 : goal + 1;
+}
+
+bool lsi_publication_may_free(const struct lsi_publication *p)
+{
+    /* Without limbo nobody keeps a slot, and reclaim does not look at what changed. */
+    for (uint32_t i = 0; i < p->roster.active_count && p->limbo_count > 0; i++) {
+        const struct lsi_reader *reader = &p->roster.readers[p->roster.active[i]];
+
+        /* RLX: a look; reclaim does it properly. */
+        if (reader->cell != NULL &&
+            (lsi_load_relaxed(&reader->cell->hold_version) != reader->hold_version ||
+             (lsi_reader_pins(reader) &&
+              lsi_load_relaxed(&reader->cell->cursor) != reader->seen_cursor)))
+            return true;
+    }
+    return false;
 }
 
 /* Copies the reader's hold table if it changed. */
@@ -62,17 +82,65 @@ static void scan_holds(struct lsi_reader *reader)
     }
 }
 
-/* Every table after its reader's cursor, which the caller has read: I6. */
-static void collect_held(struct lsi_publication *p)
+/* An evicted reader's quarantine ends where the window began that it had when its row was flipped:
+ * what it looked at before can reach B further, and without a barrier as far as was published. */
+static uint64_t quarantine_end(const struct lsi_publication *p, struct lsi_reader *reader,
+                               uint64_t cursor)
 {
-    lsi_seqset_clear(&p->held);
+    uint64_t first = reader->flags & LSHM_READER_EVICTABLE ? p->writer.tail : cursor;
+
+    if (reader->quarantine_end == 0)
+        reader->quarantine_end = first + reader->window;
+    return reader->quarantine_end;
+}
+
+/* What a reader that does not gate may be reading, below `horizon`. At most B messages, whatever it
+ * writes (evicted without a barrier: the ring more). */
+static void pin_window(struct lsi_publication *p, struct lsi_reader *reader, uint64_t horizon)
+{
+    bool evicted = (reader->state & LSHM_ROW_STATE_MASK) == LSHM_ROW_EVICTED;
+    uint64_t cursor, end;
+
+    /* ORD G1 acquire <- R1: as above. */
+    cursor = lsi_load_acquire(&reader->cell->cursor);
+    reader->seen_cursor = cursor;
+    if (cursor == LSHM_CURSOR_CLOSED || (cursor == LSHM_CURSOR_UNSET && !evicted))
+        return;
+    cursor = cursor == LSHM_CURSOR_UNSET ? p->committed : cursor - 1;
+    if (evicted) {
+        end = quarantine_end(p, reader, cursor);
+    } else {
+        /* ORD G9 acquire <- Y1: the mark is read before the table; a mark that is not seen here
+         * belongs to a reader that sees the horizon. */
+        end = lsi_load_acquire(&reader->cell->borrow);
+        if (end > cursor && end - cursor > reader->window)
+            end = cursor + reader->window;
+    }
+    if (end > horizon)
+        end = horizon;
+    for (uint64_t seq = cursor; seq < end; seq++)
+        lsi_seqset_add(&p->kept, seq, LSI_SEQSET_PINNED);
+}
+
+/* Per reader its window, then its table, after its cursor, which the caller has read: I6. */
+static void collect_kept(struct lsi_publication *p, uint64_t horizon)
+{
+    lsi_seqset_clear(&p->kept);
     for (uint32_t i = 0; i < p->roster.active_count; i++) {
         struct lsi_reader *reader = &p->roster.readers[p->roster.active[i]];
 
+        if (lsi_reader_pins(reader))
+            pin_window(p, reader, horizon);
         scan_holds(reader);
         for (uint32_t k = 0; k < reader->held_count; k++)
-            lsi_seqset_add(&p->held, reader->held[k]);
+            if (reader->held[k] < p->writer.tail)
+                lsi_seqset_add(&p->kept, reader->held[k], LSI_SEQSET_HELD);
     }
+}
+
+static uint32_t state_of(int how)
+{
+    return how == LSI_SEQSET_HELD ? LSHM_SLOT_LIMBO : LSHM_SLOT_QUARANTINE;
 }
 
 static uint32_t sweep_limbo(struct lsi_publication *p)
@@ -80,7 +148,10 @@ static uint32_t sweep_limbo(struct lsi_publication *p)
     uint32_t kept = 0, freed = 0;
 
     for (uint32_t i = 0; i < p->limbo_count; i++) {
-        if (lsi_seqset_has(&p->held, p->limbo[i].seq)) {
+        int how = lsi_seqset_find(&p->kept, p->limbo[i].seq);
+
+        if (how != LSI_SEQSET_ABSENT) {
+            lsi_slots_move(&p->slots, p->limbo[i].slot, state_of(how));
             p->limbo[kept++] = p->limbo[i];
         } else {
             lsi_slots_free(&p->slots, p->limbo[i].slot);
@@ -91,19 +162,21 @@ static uint32_t sweep_limbo(struct lsi_publication *p)
     return freed;
 }
 
-/* Step f: what no hold names is free. */
+/* Step f: what nobody keeps is free. */
 static uint32_t retire(struct lsi_publication *p, uint64_t horizon)
 {
     uint32_t freed = 0;
 
     for (uint64_t seq = p->committed; seq < horizon; seq++) {
         uint32_t slot = p->slot_of[seq & p->writer.mask];
+        int how;
 
         if (slot == LSI_SLOT_NONE)
             continue;
-        if (lsi_seqset_has(&p->held, seq)) {
+        how = lsi_seqset_find(&p->kept, seq);
+        if (how != LSI_SEQSET_ABSENT) {
             p->limbo[p->limbo_count++] = (struct lsi_limbo){ .seq = seq, .slot = slot };
-            lsi_slots_move(&p->slots, slot, LSHM_SLOT_LIMBO);
+            lsi_slots_move(&p->slots, slot, state_of(how));
         } else {
             lsi_slots_free(&p->slots, slot);
             freed++;
@@ -115,22 +188,31 @@ static uint32_t retire(struct lsi_publication *p, uint64_t horizon)
     return freed;
 }
 
+/* Takes in what the broker changed. False: rows are not mapped, nothing may be freed. */
+static bool sync(struct lsi_publication *p)
+{
+    if (LSI_UNLIKELY(lsi_roster_changed(&p->roster)))
+        lsi_roster_sync(&p->roster);
+    if (LSI_UNLIKELY(p->roster.has_lapped != p->writer.marks_rewrites)) {
+        p->writer.marks_rewrites = true;
+        p->writer.ring->flags |= LSHM_RING_LOSSY_READERS;
+    }
+    return p->roster.unmapped == 0;
+}
+
 /* Steps b to e: announces `wanted`, looks again, and returns what may be committed. */
 static uint64_t settle_horizon(struct lsi_publication *p, uint64_t wanted)
 {
     uint64_t *shared = &p->writer.ring->horizon;
     uint64_t lowest;
 
-    /* RLX: ordered by the fence; joiners read it after theirs. */
+    /* RLX: ordered by the fence; joiners and lossy readers read it after theirs. */
     lsi_store_relaxed(shared, wanted);
     /* DIE G1: horizon announced, nothing freed: joiners start later than they could have. */
-    /* ORD G2 full -> J1: a reader whose cursor we do not see below sees this horizon; without it,
-     * it joins at a message that we free. */
+    /* ORD G2 full -> J1, Y1: a reader whose cursor or mark we do not see below sees this horizon;
+     * without it, it joins at, or takes, a message that we free. */
     lsi_fence_full();
-    if (lsi_roster_changed(&p->roster) && lsi_roster_sync(&p->roster) > 0)
-        lowest = p->committed;
-    else
-        lowest = lsi_publication_gate(p);
+    lowest = sync(p) ? lsi_publication_gate(p) : p->committed;
     if (lowest >= wanted)
         return wanted;
     /* RLX: a joiner that saw the larger one merely started later. */
@@ -139,19 +221,61 @@ static uint64_t settle_horizon(struct lsi_publication *p, uint64_t wanted)
     return lowest;
 }
 
+/* How far lossy readers have come: no need to take from them what they have not read. */
+static uint64_t passed_by_lossy(const struct lsi_publication *p, uint64_t most)
+{
+    for (uint32_t i = 0; i < p->roster.active_count; i++) {
+        const struct lsi_reader *reader = &p->roster.readers[p->roster.active[i]];
+        uint64_t cursor;
+
+        if (!lsi_reader_pins(reader) || reader->cell == NULL)
+            continue;
+        /* RLX: a wish; what may be freed is found out behind the fence. */
+        cursor = lsi_load_relaxed(&reader->cell->cursor);
+        if (cursor != LSHM_CURSOR_UNSET && cursor - 1 < most)
+            most = cursor - 1;
+    }
+    return most;
+}
+
+/* Past lossy readers in steps of a quarter: each pass looks at every reader. */
+static uint64_t lossy_step(const struct lsi_publication *p, uint64_t gain)
+{
+    uint64_t step = (p->writer.mask + UINT64_C(1)) / 4;
+
+    if (p->slots.count > 0 && p->slots.count / 4 < step)
+        step = p->slots.count / 4;
+    return step > gain ? step : gain;
+}
+
+/* Step a: where the horizon should go; `committed` when nothing is to be gained. */
+static uint64_t want(const struct lsi_publication *p, uint64_t gain)
+{
+    uint64_t most = lsi_publication_gate(p), wanted;
+    uint64_t keep = p->writer.tail < p->history ? 0 : p->writer.tail - p->history;
+
+    if (most > keep)
+        most = keep;
+    if (most < p->committed + gain)
+        return p->committed;
+    if (p->roster.pinning == 0)
+        return most;
+    wanted = passed_by_lossy(p, most);
+    if (wanted >= p->committed + gain)
+        return wanted;
+    wanted = p->committed + lossy_step(p, gain);
+    return wanted > most ? most : wanted;
+}
+
 /* DIE none: the only store here is a counter. */
 uint32_t lsi_reclaim(struct lsi_publication *p, uint64_t gain)
 {
-    uint64_t wanted, keep = p->writer.tail < p->history ? 0 : p->writer.tail - p->history;
+    uint64_t wanted;
     uint32_t freed = 0;
 
-    if (lsi_roster_changed(&p->roster) && lsi_roster_sync(&p->roster) > 0)
+    if (!sync(p))
         return 0;
-    wanted = lsi_publication_gate(p);
-    if (wanted > keep)
-        wanted = keep;
-    if (wanted < p->committed + gain)
-        wanted = p->committed;
+    wanted = want(p, gain);
     if (wanted == p->committed && p->limbo_count == 0)
         return 0;
     if (wanted > p->committed) {
@@ -159,7 +283,7 @@ uint32_t lsi_reclaim(struct lsi_publication *p, uint64_t gain)
         if (p->roster.unmapped > 0)
             return 0;
     }
-    collect_held(p);
+    collect_kept(p, wanted);
     if (p->limbo_count > 0)
         freed += sweep_limbo(p);
     freed += retire(p, wanted);

@@ -2,16 +2,17 @@
 /*
  * A publisher's account of its messages, and how slots come home.
  *
- * MODEL  A slot that was published stays in the window until every reader's cursor has passed its
- *        message, then in limbo while some reader's hold names it, then it is free. The publisher
- *        finds that out by reading its readers' cells, in batches; nobody tells it. The cursor is
- *        the epoch of epoch-based reclamation, with one domain per ring (design.md, section 4,
- *        Reclaim; the study: algorithms.md, 1d and 3.4).
+ * MODEL  A slot that was published stays in the window until every lossless reader's cursor has
+ *        passed its message, then in limbo while some reader's hold names it, or in quarantine
+ *        while it lies in the window of a reader that does not gate (lossy, evicted), then it is
+ *        free. The publisher finds that out by reading its readers' cells, in batches; nobody tells
+ *        it. The cursor is the epoch of epoch-based reclamation, with one domain per ring
+ *        (design.md, section 4, Reclaim; the study: algorithms.md, 1d, 3.4 and 3.6).
  *
  * INVARIANTS  I1 committed <= every live lossless cursor <= tail
  *             I2 tail + loans - committed <= N
  *             I3 a slot is in exactly one state
- *             I4 a slot under a live window or hold is never free or loaned
+ *             I4 a slot under a live window, quarantine or hold is never free or loaned
  *
  * `committed` is the private truth, never decreases, and clamps every cursor from below, also that
  * of a reader seen for the first time. The shared horizon may run ahead of it between steps b and
@@ -43,17 +44,17 @@ struct lsi_publication {
     uint64_t committed;        /* messages below are given up: their entries may be reused */
     uint32_t history;          /* messages kept for newcomers */
     uint32_t *slot_of;         /* N entries: slot of message seq & (N-1), or LSI_SLOT_NONE */
-    struct lsi_limbo *limbo;   /* room for every slot */
+    struct lsi_limbo *limbo;   /* passed, but kept: limbo and quarantine; room for every slot */
     uint32_t limbo_count;
-    struct lsi_seqset held;    /* what any reader holds; words NULL until a reader has holds */
+    struct lsi_seqset kept;    /* what any reader keeps; words NULL until a reader can */
     uint64_t bytes;            /* payload bytes published */
     uint64_t reclaims;         /* passes */
 };
 
 /*
- * Tries to move the horizon by at least `gain` messages and to empty the limbo. Returns the number
- * of slots freed. Steps a to f of design.md; steps b and c are skipped when nothing could be
- * gained.
+ * Tries to move the horizon by at least `gain` messages and to empty the limbo. Past lossy readers
+ * it goes no further than it must, in batches. Returns the number of slots freed. Steps a to f of
+ * design.md; steps b and c are skipped when nothing could be gained.
  */
 uint32_t lsi_reclaim(struct lsi_publication *publication, uint64_t gain);
 
@@ -86,5 +87,7 @@ uint64_t lsi_publication_gate_of(const struct lsi_publication *publication,
                                  const struct lsi_reader *reader);
 /* The smallest seq that any lossless reader may still use, clamped to [committed, tail]. */
 uint64_t lsi_publication_gate(const struct lsi_publication *publication);
+/* Whether the last reclaim could find more now: a hold dropped, a window moved. Only looks. */
+bool lsi_publication_may_free(const struct lsi_publication *publication);
 
 #endif

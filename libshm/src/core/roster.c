@@ -7,9 +7,13 @@
 #define ROW_TRIES 4
 
 void lsi_roster_init(struct lsi_roster *roster, const struct lshm_board_publisher *record,
-                     const struct lsi_roster_operations *operations)
+                     uint32_t entry_count, const struct lsi_roster_operations *operations)
 {
-    *roster = (struct lsi_roster){ .record = record, .operations = *operations };
+    *roster = (struct lsi_roster){
+        .record = record,
+        .operations = *operations,
+        .entry_count = entry_count,
+    };
 }
 
 static void detach(struct lsi_roster *roster, struct lsi_reader *reader)
@@ -25,7 +29,8 @@ void lsi_roster_clear(struct lsi_roster *roster)
         detach(roster, &roster->readers[i]);
     roster->active_count = 0;
     roster->blockers = 0;
-    roster->holds_total = 0;
+    roster->pinning = 0;
+    roster->kept_max = 0;
 }
 
 bool lsi_roster_changed(const struct lsi_roster *roster)
@@ -65,6 +70,21 @@ static bool counts(uint64_t row_state)
     return state == LSHM_ROW_LIVE || state == LSHM_ROW_EVICTED || state == LSHM_ROW_ORPHAN;
 }
 
+/* What an active reader adds to the sums. */
+static void add_up(struct lsi_roster *roster, const struct lsi_reader *reader)
+{
+    roster->kept_max += reader->holds;
+    if (reader->flags & LSHM_READER_MAY_BLOCK)
+        roster->blockers++;
+    if (!lsi_reader_pins(reader))
+        return;
+    roster->pinning++;
+    roster->has_lapped = true;
+    roster->kept_max += reader->window;
+    if (reader->flags & LSHM_READER_EVICTABLE)
+        roster->kept_max += roster->entry_count;
+}
+
 static void sync_row(struct lsi_roster *roster, uint32_t index, const struct lshm_roster_row *row)
 {
     struct lsi_reader *reader = &roster->readers[index];
@@ -90,9 +110,7 @@ static void sync_row(struct lsi_roster *roster, uint32_t index, const struct lsh
     if (reader->cell == NULL && roster->operations.attach(roster->operations.context, reader) != 0)
         roster->unmapped++;
     roster->active[roster->active_count++] = index;
-    roster->holds_total += reader->holds;
-    if (reader->flags & LSHM_READER_MAY_BLOCK)
-        roster->blockers++;
+    add_up(roster, reader);
 }
 
 uint32_t lsi_roster_sync(struct lsi_roster *roster)
@@ -111,7 +129,8 @@ uint32_t lsi_roster_sync(struct lsi_roster *roster)
     roster->unmapped = 0;
     roster->active_count = 0;
     roster->blockers = 0;
-    roster->holds_total = 0;
+    roster->pinning = 0;
+    roster->kept_max = 0;
     for (uint32_t k = 0; k < parts; k++) {
         const struct lshm_ref *at = &roster->record->roster[k];
         struct lshm_ref ref;
@@ -131,7 +150,7 @@ uint32_t lsi_roster_sync(struct lsi_roster *roster)
             sync_row(roster, first + i, &row[i]);
         first += rows;
     }
-    if (ops->reserve_holds(ops->context, roster->holds_total) != 0)
+    if (ops->reserve_kept(ops->context, roster->kept_max) != 0)
         roster->unmapped++;
     roster->version = version;
     return roster->unmapped;

@@ -31,7 +31,27 @@ struct lsi_reader {
     uint32_t held_count;
     uint64_t *held;               /* seqs found in its hold table at hold_version; room for H */
     uint64_t hold_version;
+    uint64_t seen_cursor;         /* lossy or evicted: its cursor word at the last reclaim */
+    uint64_t quarantine_end;      /* evicted: the end of what it may be reading; 0: not known yet */
+    uint64_t gate_seen;           /* what the owner's stall clock last saw: where it gated, since */
+    uint64_t gate_since_ns;       /* when; 0: it does not gate */
 };
+
+/* Whether the publisher waits for it. */
+static inline bool lsi_reader_gates(const struct lsi_reader *reader)
+{
+    return (reader->state & LSHM_ROW_STATE_MASK) == LSHM_ROW_LIVE &&
+           !(reader->flags & LSHM_READER_LOSSY);
+}
+
+/* Whether its window keeps slots although it does not gate. */
+static inline bool lsi_reader_pins(const struct lsi_reader *reader)
+{
+    uint64_t state = reader->state & LSHM_ROW_STATE_MASK;
+
+    return state == LSHM_ROW_EVICTED ||
+           (state == LSHM_ROW_LIVE && reader->flags & LSHM_READER_LOSSY);
+}
 
 struct lsi_roster;
 
@@ -44,8 +64,8 @@ struct lsi_roster_operations {
     void (*detach)(void *context, struct lsi_reader *reader);
     /* Makes roster->readers and ->active hold `rows`, old contents kept, new ones zero; 0 or -1. */
     int (*reserve)(void *context, struct lsi_roster *roster, uint32_t rows);
-    /* Makes the set of held messages hold `holds`; 0 or -1. */
-    int (*reserve_holds)(void *context, uint64_t holds);
+    /* Makes the set of kept messages hold `count`; 0 or -1. */
+    int (*reserve_kept)(void *context, uint64_t count);
     /* Wakes a client that sleeps in this generation; duplicates are the owner's to suppress. */
     void (*signal)(void *context, uint64_t client, uint64_t generation);
 };
@@ -53,6 +73,7 @@ struct lsi_roster_operations {
 struct lsi_roster {
     const struct lshm_board_publisher *record;
     struct lsi_roster_operations operations;
+    uint32_t entry_count;         /* of the ring: what an evicted reader may pin at most */
     uint64_t version;             /* as of the last sync */
     uint32_t capacity;
     uint32_t active_count;
@@ -60,11 +81,13 @@ struct lsi_roster {
     struct lsi_reader *readers;   /* by row */
     uint32_t unmapped;            /* rows that could not be attached or read yet */
     uint32_t blockers;            /* active readers that may sleep */
-    uint64_t holds_total;         /* sum of H over active readers */
+    uint32_t pinning;             /* active readers whose windows keep slots without gating */
+    bool has_lapped;              /* there has been one: entries are marked while rewritten */
+    uint64_t kept_max;            /* messages that active readers can keep: by H, by such windows */
 };
 
 void lsi_roster_init(struct lsi_roster *roster, const struct lshm_board_publisher *record,
-                     const struct lsi_roster_operations *operations);
+                     uint32_t entry_count, const struct lsi_roster_operations *operations);
 /* Detaches every reader. */
 void lsi_roster_clear(struct lsi_roster *roster);
 

@@ -24,32 +24,32 @@ void lsi_seqset_clear(struct lsi_seqset *set)
     set->count = 0;
 }
 
-int lsi_seqset_add(struct lsi_seqset *set, uint64_t seq)
+int lsi_seqset_add(struct lsi_seqset *set, uint64_t seq, int how)
 {
     uint32_t at = slot_of(set, seq);
 
     if (set->count > set->mask / 2)
         return 0;
-    while (set->words[at] != 0 && set->words[at] != seq + 1)
+    while (set->words[at] != 0 && set->words[at] >> 1 != seq + 1)
         at = (at + 1) & set->mask;
     if (set->words[at] == 0) {
-        set->words[at] = seq + 1;
+        set->words[at] = (seq + 1) << 1 | (how == LSI_SEQSET_PINNED);
         set->count++;
     }
     return 1;
 }
 
-int lsi_seqset_has(const struct lsi_seqset *set, uint64_t seq)
+int lsi_seqset_find(const struct lsi_seqset *set, uint64_t seq)
 {
     uint32_t at;
 
     if (set->count == 0)
-        return 0;
+        return LSI_SEQSET_ABSENT;
     at = slot_of(set, seq);
     while (set->words[at] != 0) {
-        if (set->words[at] == seq + 1)
-            return 1;
+        if (set->words[at] >> 1 == seq + 1)
+            return set->words[at] & 1 ? LSI_SEQSET_PINNED : LSI_SEQSET_HELD;
         at = (at + 1) & set->mask;
     }
-    return 0;
+    return LSI_SEQSET_ABSENT;
 }

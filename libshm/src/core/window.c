@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/window.h"
 
+#include "base/atomic.h"
 #include "base/check.h"
+
+/* A mark reaches at least this far: so many messages share a fence, and so many slots stay in
+ * quarantine when the reader stops. */
+#define MARK_AHEAD 8u
+#define ANNOUNCE_TRIES 8
 
 uint32_t lsi_window_slots(uint32_t window)
 {
@@ -18,6 +24,7 @@ void lsi_window_init(struct lsi_window *w, struct lshm_cell *cell, uint32_t size
     w->cell = cell;
     w->cursor = start;
     w->position = start;
+    w->mark = start;
     w->window = size;
     w->holds = holds;
     w->mask = lsi_window_slots(size) - 1;
@@ -79,6 +86,76 @@ void lsi_window_skip(struct lsi_window *w)
     w->at[w->position & w->mask] = LSI_WINDOW_RELEASED;
     w->position++;
     w->released_ahead++;
+}
+
+/* Makes holds of all samples that are out in the window, if there are holds for them. */
+static bool keep_all(struct lsi_window *w, uint64_t now_ns)
+{
+    uint32_t needed = 0;
+
+    for (uint64_t seq = w->cursor; seq < w->position; seq++) {
+        uint32_t index = w->at[seq & w->mask];
+
+        needed += index != LSI_WINDOW_RELEASED && !w->samples[index].copied;
+    }
+    if (needed > w->free_hold_count)
+        return false;
+    for (; w->cursor < w->position; w->cursor++)
+        if (w->at[w->cursor & w->mask] != LSI_WINDOW_RELEASED)
+            keep(w, w->cursor, now_ns);
+    w->released_ahead = 0;
+    return true;
+}
+
+bool lsi_window_skip_to(struct lsi_window *w, uint64_t to, uint64_t now_ns)
+{
+    LSI_INVARIANT(5, to >= w->position);
+    if (!keep_all(w, now_ns))
+        return false;
+    w->cursor = to;
+    w->position = to;
+    lsi_cell_set_cursor(w->cell, to);
+    return true;
+}
+
+/* The mark in the cell, a fence, and what the ring says behind it. */
+static uint64_t mark_and_look(struct lsi_window *w, const struct lshm_ring *ring, uint64_t count)
+{
+    uint64_t mark = w->position + (count > MARK_AHEAD ? count : MARK_AHEAD);
+
+    if (mark > w->cursor + w->window)
+        mark = w->cursor + w->window;
+    if (mark > w->mark)
+        w->mark = mark;
+    /* RLX: ordered by the fence. */
+    lsi_store_relaxed(&w->cell->borrow, w->mark);
+    /* DIE Y1: announced, nothing read: at most B slots are in quarantine until the row is GONE. */
+    /* ORD Y1 full -> G2, G9: either the publisher sees this mark and keeps the slots below it, or
+     * this look sees the horizon that it stored before; without it, it rewrites what we read. */
+    lsi_fence_full();
+    /* RLX: after Y1. */
+    return lsi_load_relaxed(&ring->horizon);
+}
+
+int lsi_window_announce(struct lsi_window *w, const struct lshm_ring *ring, uint64_t floor,
+                        uint64_t end, uint64_t count, uint64_t now_ns, uint64_t *ret_lost)
+{
+    *ret_lost = 0;
+    for (int i = 0; i < ANNOUNCE_TRIES; i++) {
+        uint64_t horizon = mark_and_look(w, ring, count), lost;
+
+        if (horizon < floor)
+            horizon = floor;
+        if (horizon > end)
+            horizon = end;
+        if (horizon <= w->position)
+            return LSI_ANNOUNCED;
+        lost = horizon - w->position;
+        if (!lsi_window_skip_to(w, horizon, now_ns))
+            return LSI_ANNOUNCE_HELD;
+        *ret_lost += lost;
+    }
+    return LSI_ANNOUNCE_AGAIN;
 }
 
 void lsi_window_drop(struct lsi_window *w, struct lsi_sample *sample)

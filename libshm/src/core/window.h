@@ -12,6 +12,13 @@
  *               |-> HELD    (hold entered, cursor passed) -> dropped, FREE
  *               '-> COPIED  (inline, cursor passed)       -> FREE
  *
+ * LOSSY  A reader that does not gate announces what it is about to read: it stores the borrow mark,
+ *        fences and reads the horizon. What lies below the horizon may be gone and is given up;
+ *        the slots of the rest, up to the mark, stay (the entries do not: a take looks twice). The
+ *        mark reaches a little ahead, so that the fence is paid once for several messages.
+ *
+ * INVARIANTS  I5 cursor and mark never go back; mark <= cursor + B
+ *
  * One thread at a time. No allocation: the owner passes the arrays.
  */
 #ifndef LSI_WINDOW_H
@@ -43,6 +50,7 @@ struct lsi_window {
     struct lshm_cell *cell;
     uint64_t cursor;            /* as published */
     uint64_t position;          /* next message to take */
+    uint64_t mark;              /* lossy: end of what it has announced, as published */
     uint32_t window;            /* B */
     uint32_t holds;             /* H */
     uint32_t mask;              /* of at: a power of two >= B, minus 1 */
@@ -66,6 +74,18 @@ void lsi_window_init(struct lsi_window *window, struct lshm_cell *cell, uint32_t
 bool lsi_window_make_room(struct lsi_window *window, uint64_t now_ns);
 /* Message `position` is skipped (its descriptor was not valid). */
 void lsi_window_skip(struct lsi_window *window);
+/* Everything before `to`, which is at least the position, is given up; samples that are out become
+ * holds. False, and nothing changed: there are not enough holds for them. */
+bool lsi_window_skip_to(struct lsi_window *window, uint64_t to, uint64_t now_ns);
+/*
+ * Lossy: announces `count` messages from the position on, of which there is room for one at least,
+ * and passes what may be gone, at most up to `end`. LSI_ANNOUNCE_…; *ret_lost: how many it passed.
+ */
+#define LSI_ANNOUNCED 1
+#define LSI_ANNOUNCE_AGAIN 0    /* the publisher was faster each time */
+#define LSI_ANNOUNCE_HELD (-1)  /* samples are out that would have to become holds */
+int lsi_window_announce(struct lsi_window *window, const struct lshm_ring *ring, uint64_t floor,
+                        uint64_t end, uint64_t count, uint64_t now_ns, uint64_t *ret_lost);
 /* Moves the cursor as far as it can go. Returns whether a publisher could gain by it. */
 bool lsi_window_settle(struct lsi_window *window, uint64_t now_ns);
 

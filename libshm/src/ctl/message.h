@@ -229,6 +229,8 @@ struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     struct lshm_ref cell;     /* in the receiver's control region */
     struct lshm_ref record;   /* struct lshm_board_reader on the receiver's board */
     uint32_t flags;           /* LSI_CTL_RING_… */
+    uint32_t window;          /* granted, as in its row */
+    uint32_t holds;
     uint32_t reserved;
     struct lsi_ctl_geometry geometry;
 };

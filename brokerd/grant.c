@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "grant.h"
+
+#include <stdio.h>
+
+#include <lshm/error.h>
+
+/* Slots that stay with the publisher, for loans and for what is on its way. */
+static uint32_t own_slots(uint32_t slots)
+{
+    return slots / 4 > 2 ? slots / 4 : 2;
+}
+
+static uint64_t granted(const struct publisher *publisher)
+{
+    const struct link *link;
+    uint64_t sum = 0;
+
+    LIST_FOREACH (link, &publisher->links, of_publisher) {
+        if (link->subscriber->record->flags & LSHM_READER_LOSSY)
+            sum += link->record->window + link->record->holds;
+    }
+    return sum;
+}
+
+/* Slots that no reader may keep yet. */
+static uint64_t left_over(const struct publisher *publisher)
+{
+    const struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
+    uint64_t kept = geometry->history + own_slots(geometry->slot_count) + granted(publisher);
+
+    return kept < geometry->slot_count ? geometry->slot_count - kept : 0;
+}
+
+int grant_link(struct link *link)
+{
+    const struct subscriber_record *asked = link->subscriber->record;
+    struct link_record *record = link->record;
+    uint64_t share = left_over(link->publisher);
+
+    record->window = asked->window;
+    record->holds = asked->holds;
+    if (!(asked->flags & LSHM_READER_LOSSY) || link->publisher->record->geometry.slot_count == 0)
+        return 0;
+    if (share > 2)
+        share -= share / 2;
+    if (record->window + (uint64_t)record->holds <= share)
+        return 0;
+    if (record->holds > share / 4)
+        record->holds = (uint32_t)(share / 4);
+    if (record->window > share - record->holds)
+        record->window = (uint32_t)(share - record->holds);
+    return record->window > 0 ? 0 : -LSHM_EQUOTA;
+}
+
+void grant_explain(const struct publisher *publisher, char *text, size_t text_bytes)
+{
+    const struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
+
+    snprintf(text, text_bytes,
+             "a publisher of the topic has %u slots; it needs %u itself, keeps %u for newcomers, "
+             "and its other latest subscribers may keep %llu: open it with a larger slot_count, or "
+             "close some of them",
+             geometry->slot_count, own_slots(geometry->slot_count), geometry->history,
+             (unsigned long long)granted(publisher));
+}
