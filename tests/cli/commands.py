@@ -98,6 +98,25 @@ def topic_names_are_checked(rig):
 
 
 @test
+def numbers_of_ports_are_printed_in_full(rig):
+    sub = rig.subscribe("numbers")
+    for _ in range(40):  # a record used again gets a much larger number
+        pub = rig.start("pub", "numbers", stdin=subprocess.PIPE)
+        until(lambda: rig.topic("numbers")["publisher_count"] == 1, "it publishes")
+        number = rig.json("topic", "info", "numbers")["publishers"][0]["publisher"]
+        if number >= 100000:
+            break
+        finish(pub)
+    text = rig.run("topic", "info", "numbers").stdout.decode()
+    publishers, subscribers = text.split("SUBSCRIBER", 1)
+    assert str(number) in publishers.split() and str(number) in subscribers.split(), text
+    assert number >= 100000, number
+    finish(pub)
+    sub.terminate()
+    finish(sub)
+
+
+@test
 def a_binary_file_survives_pub_and_sub(rig):
     data = b"".join(hashlib.sha256(bytes([i & 255, i >> 8])).digest() for i in range(60000))
     source = rig.directory / "source"

@@ -241,7 +241,10 @@ static void subscribers_table(const struct tool *tool, const struct arena *arena
             continue;
         table_cell(&table, "%llu", (unsigned long long)s->subscriber);
         cell_client(&table, arena, s->client);
-        table_cell(&table, "%s", bare ? "none" : text_count(figure, s->publisher));
+        if (bare)
+            table_cell(&table, "none");
+        else
+            table_cell(&table, "%llu", (unsigned long long)s->publisher);
         table_cell(&table, "%s", bare ? "-" : text_count(figure, s->taken));
         table_cell(&table, "%s", bare ? "-" : text_count(figure, ahead(s)));
         table_cell(&table, "%s", bare ? "-" : text_count(figure, s->holds));
