@@ -93,8 +93,10 @@ def topic_names_are_checked(rig):
     for name in ("", "/x", "x/", "a//b", "a b", "x" * 128):
         assert "not a topic name" in rig.error("pub", name, code=64)
         assert "not a topic name" in rig.error("sub", name, code=64)
-    assert "no topic 'absent'" in rig.error("topic", "info", "absent", code=65)
-    assert "no topic 'absent'" in rig.error("holders", "absent", code=65)
+        assert "not a topic name" in rig.error("topic", "info", name, code=64)
+        assert "not a topic name" in rig.error("holders", name, code=64)
+    assert 'no topic "absent" now' in rig.error("topic", "info", "absent", code=65)
+    assert 'no topic "absent" now' in rig.error("holders", "absent", code=65)
 
 
 @test

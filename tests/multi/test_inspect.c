@@ -241,6 +241,28 @@ static void test_inspect__short_list__is_filled_as_far_as_it_goes(void **state)
     }
 }
 
+static void test_inspect__topic_by_name__is_found_or_told_from_a_bad_name(void **state)
+{
+    struct lshm_topic_info info = { .topic = 77 };
+    struct lshm_error error = { 0 };
+
+    (void)state;
+    assert_int_equal(lshm_inspector_find_topic(rig.inspector, "a//b", &error, &info),
+                     -LSHM_ENAME);
+    assert_non_null(strstr(error.text, "\"a//b\" is not a topic name: use"));
+    assert_int_equal(lshm_inspector_find_topic(rig.inspector, NULL, &error, &info), -LSHM_ENAME);
+    assert_int_equal(lshm_inspector_find_topic(rig.inspector, "seen/no", &error, &info),
+                     -LSHM_ENOTOPIC);
+    assert_int_equal(error.number, LSHM_ENOTOPIC);
+    assert_non_null(strstr(error.text, "no topic \"seen/no\" now"));
+    assert_int_equal(lshm_inspector_find_topic(NULL, "seen", &error, &info), -LSHM_ECLOSED);
+    assert_int_equal(info.topic, 77);
+    assert_int_equal(lshm_inspector_find_topic(rig.inspector, "seen", NULL, &info), 0);
+    assert_string_equal(info.name, "seen");
+    assert_int_equal(info.publishers, 1);
+    assert_true(info.memory_bytes > 0);
+}
+
 static void test_inspect__slots__are_counted_by_state(void **state)
 {
     struct lshm_subscriber *subscriber;
@@ -420,6 +442,7 @@ static int run_all(void)
     const struct CMUnitTest tests[] = {
         TEST(test_inspect__status__counts),
         TEST(test_inspect__short_list__is_filled_as_far_as_it_goes),
+        TEST(test_inspect__topic_by_name__is_found_or_told_from_a_bad_name),
         TEST(test_inspect__slots__are_counted_by_state),
         TEST(test_inspect__subscriber__has_position_or_no_publisher),
         TEST(test_inspect__hold__is_listed_until_it_is_released),

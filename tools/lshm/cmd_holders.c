@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "json.h"
 #include "table.h"
@@ -85,7 +84,7 @@ static void cell_holder(struct table *table, const struct arena *arena,
 
 static void print_holders(const struct tool *tool, const struct arena *arena,
                           const struct lshm_holder_info *holders, int count,
-                          const struct lshm_topic_info *only)
+                          uint64_t topic)
 {
     static const char *const headers[] = { "TOPIC",     ">PUBLISHER", "HOLDER", "KIND",
                                            ">MESSAGES", ">FROM",      ">SINCE" };
@@ -99,7 +98,7 @@ static void print_holders(const struct tool *tool, const struct arena *arena,
     }
     table_init(&table, headers, sizeof headers / sizeof headers[0]);
     for (int i = 0; i < count; i++) {
-        if (only != NULL && holders[i].topic != only->topic)
+        if (topic != 0 && holders[i].topic != topic)
             continue;
         if (tool->json)
             json_holder(&json, arena, &holders[i]);
@@ -129,27 +128,22 @@ static int load_holders(const struct tool *tool, struct lshm_holder_info **ret_h
 int cmd_holders(struct tool *tool, int argc, char **argv)
 {
     static const struct option options[] = { TOOL_OPTIONS };
-    const struct lshm_topic_info *only = NULL;
     struct lshm_holder_info *holders;
     struct arena arena;
+    const char *name;
     int n, r;
 
     while (tool_next_option(tool, argc, argv, options) != -1)
         continue;
     if (argc - optind > 1)
         return tool_fail(tool, EX_USAGE, "one topic at most; see lshm holders --help");
+    name = argv[optind];
     n = load_holders(tool, &holders);
     if (n < 0)
         return -n;
-    r = arena_load(tool, &arena);
-    for (int i = 0; r == EX_OK && optind < argc && i < arena.topic_count; i++)
-        if (strcmp(arena.topics[i].name, argv[optind]) == 0)
-            only = &arena.topics[i];
-    if (r == EX_OK && optind < argc && only == NULL)
-        r = tool_fail(tool, EX_DATAERR, "there is no topic '%s' now; see lshm topic ls",
-                      argv[optind]);
-    else if (r == EX_OK)
-        print_holders(tool, &arena, holders, n, only);
+    r = arena_load(tool, name, &arena);
+    if (r == EX_OK)
+        print_holders(tool, &arena, holders, n, name != NULL ? arena.topic.topic : 0);
     free(holders);
     arena_free(&arena);
     return r == EX_OK ? tool_finish(tool) : r;

@@ -254,17 +254,11 @@ static void subscribers_table(const struct tool *tool, const struct arena *arena
     table_end(&table, tool->colour);
 }
 
-static int topic_info(const struct tool *tool, const struct arena *arena, const char *name)
+static int topic_info(const struct tool *tool, const struct arena *arena)
 {
-    const struct lshm_topic_info *topic = NULL;
+    const struct lshm_topic_info *topic = &arena->topic;
     char a[TEXT_FIGURE_BYTES], b[TEXT_FIGURE_BYTES], c[TEXT_FIGURE_BYTES];
 
-    for (int i = 0; i < arena->topic_count; i++)
-        if (strcmp(arena->topics[i].name, name) == 0)
-            topic = &arena->topics[i];
-    if (topic == NULL)
-        return tool_fail(tool, EX_DATAERR, "there is no topic '%s' now: nobody publishes or "
-                         "subscribes to it; see lshm topic ls", name);
     if (tool->json) {
         info_json(arena, topic);
         return tool_finish(tool);
@@ -292,10 +286,10 @@ int cmd_topic(struct tool *tool, int argc, char **argv)
     if (!ls && !info)
         return tool_fail(tool, EX_USAGE, "say 'lshm topic ls' or 'lshm topic info NAME'; see lshm "
                          "topic --help");
-    r = arena_load(tool, &arena);
+    r = arena_load(tool, info ? argv[optind + 1] : NULL, &arena);
     if (r != EX_OK)
         return r;
-    r = ls ? topic_ls(tool, &arena) : topic_info(tool, &arena, argv[optind + 1]);
+    r = ls ? topic_ls(tool, &arena) : topic_info(tool, &arena);
     arena_free(&arena);
     return r;
 }

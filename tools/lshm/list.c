@@ -41,16 +41,18 @@ LIST_FUNCTION(publishers, lshm_publisher_info)
 LIST_FUNCTION(subscribers, lshm_subscriber_info)
 LIST_FUNCTION(holders, lshm_holder_info)
 
-int arena_load(const struct tool *tool, struct arena *ret_arena)
+int arena_load(const struct tool *tool, const char *topic, struct arena *ret_arena)
 {
     struct arena *a = ret_arena;
+    struct lshm_error error = { 0 };
     struct lshm_inspector *inspector;
     int r = tool_open_inspector(tool, &inspector);
 
     *a = (struct arena){ 0 };
     if (r != EX_OK)
         return r;
-    if ((r = a->client_count = list_clients(inspector, &a->clients)) >= 0 &&
+    r = topic == NULL ? 0 : lshm_inspector_find_topic(inspector, topic, &error, &a->topic);
+    if (r == 0 && (r = a->client_count = list_clients(inspector, &a->clients)) >= 0 &&
         (r = a->topic_count = list_topics(inspector, &a->topics)) >= 0 &&
         (r = a->publisher_count = list_publishers(inspector, &a->publishers)) >= 0)
         r = a->subscriber_count = list_subscribers(inspector, &a->subscribers);
@@ -58,7 +60,7 @@ int arena_load(const struct tool *tool, struct arena *ret_arena)
     if (r >= 0)
         return EX_OK;
     arena_free(a);
-    return tool_fail_result(tool, r, NULL, "cannot list what the broker has");
+    return tool_fail_result(tool, r, &error, "cannot list what the broker has");
 }
 
 void arena_free(struct arena *arena)

@@ -95,9 +95,13 @@ struct arena {
     struct lshm_publisher_info *publishers;
     struct lshm_subscriber_info *subscribers;
     int client_count, topic_count, publisher_count, subscriber_count;
+    struct lshm_topic_info topic; /* the one asked for */
 };
-/* Opens an inspector, loads all four, closes it: 0, or an exit code after a message. */
-int arena_load(const struct tool *tool, struct arena *ret_arena);
+/*
+ * Opens an inspector, finds the topic (NULL: none is asked for), loads all four, closes it: 0, or
+ * an exit code after a message.
+ */
+int arena_load(const struct tool *tool, const char *topic, struct arena *ret_arena);
 void arena_free(struct arena *arena);
 const struct lshm_client_info *arena_client(const struct arena *arena, uint64_t client);
 const struct lshm_topic_info *arena_topic(const struct arena *arena, uint64_t topic);

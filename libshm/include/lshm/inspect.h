@@ -154,6 +154,13 @@ int lshm_inspector_list_subscribers(struct lshm_inspector *inspector,
 int lshm_inspector_list_holders(struct lshm_inspector *inspector, struct lshm_holder_info *infos,
                                 size_t count);
 
+/*
+ * The topic of that name: 0, −LSHM_ENAME when no topic can have it, −LSHM_ENOTOPIC when nobody
+ * publishes or subscribes to it now.
+ */
+int lshm_inspector_find_topic(struct lshm_inspector *inspector, const char *name,
+                              struct lshm_error *reterr_error, struct lshm_topic_info *ret_info);
+
 #ifdef __cplusplus
 }
 #endif

@@ -148,6 +148,17 @@ static int sum_publishers(struct lshm_inspector *inspector, struct lshm_topic_in
     return n < 0 ? n : 0;
 }
 
+static void fill_topic(const struct lsi_ctl_topic_record *record, struct lshm_topic_info *info)
+{
+    *info = (struct lshm_topic_info){
+        .topic = record->topic,
+        .publishers = record->publishers,
+        .subscribers = record->subscribers,
+    };
+    memcpy(info->name, record->name, sizeof info->name);
+    info->name[sizeof info->name - 1] = '\0';
+}
+
 LSI_API int lshm_inspector_list_topics(struct lshm_inspector *inspector,
                                        struct lshm_topic_info *infos, size_t count)
 {
@@ -159,17 +170,38 @@ LSI_API int lshm_inspector_list_topics(struct lshm_inspector *inspector,
         return n;
     n = lsi_inspector_collect(inspector, LSI_CTL_LIST_TOPICS, (void **)&records);
     given = n < 0 ? 0 : (size_t)n < count ? (size_t)n : count;
-    for (size_t i = 0; i < given; i++) {
-        infos[i] = (struct lshm_topic_info){
-            .topic = records[i].topic,
-            .publishers = records[i].publishers,
-            .subscribers = records[i].subscribers,
-        };
-        memcpy(infos[i].name, records[i].name, sizeof infos[i].name);
-        infos[i].name[sizeof infos[i].name - 1] = '\0';
-    }
+    for (size_t i = 0; i < given; i++)
+        fill_topic(&records[i], &infos[i]);
     free(records);
     if (given > 0 && (r = sum_publishers(inspector, infos, given)) < 0)
         n = r;
     return lsi_inspector_end(inspector, n);
+}
+
+LSI_API int lshm_inspector_find_topic(struct lshm_inspector *inspector, const char *name,
+                                      struct lshm_error *reterr_error,
+                                      struct lshm_topic_info *ret_info)
+{
+    struct lsi_ctl_topic_record *records = NULL;
+    struct lshm_topic_info found = { 0 };
+    int n, r = lsi_name_check(name, reterr_error);
+
+    if (r < 0 || (r = lsi_inspector_begin(inspector)) < 0)
+        return r;
+    n = r = lsi_inspector_collect(inspector, LSI_CTL_LIST_TOPICS, (void **)&records);
+    for (int i = 0; i < n && found.topic == 0; i++)
+        if (strncmp(records[i].name, name, sizeof records[i].name) == 0)
+            fill_topic(&records[i], &found);
+    free(records);
+    if (found.topic != 0)
+        r = sum_publishers(inspector, &found, 1);
+    else if (r >= 0)
+        r = -LSHM_ENOTOPIC;
+    r = lsi_inspector_end(inspector, r);
+    if (r == -LSHM_ENOTOPIC)
+        lsi_error_set(reterr_error, LSHM_ENOTOPIC, "there is no topic \"%s\" now: nobody publishes "
+                      "or subscribes to it; see lshm topic ls", name);
+    else if (r == 0)
+        *ret_info = found;
+    return r;
 }

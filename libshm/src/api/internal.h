@@ -71,6 +71,7 @@ int lsi_context_map_control(struct lshm_context *context, int fd, uint64_t regio
 uint32_t lsi_new_port(void);
 
 /* subscriber.c: what both kinds of port begin with; statistics are filled up to their size */
+int lsi_name_check(const char *topic, struct lshm_error *reterr_error);
 int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, size_t bytes,
                    const void *options, struct lshm_error *reterr_error);
 int lsi_statistics_copy(void *to, const void *from, size_t bytes);

@@ -34,6 +34,21 @@ uint32_t lsi_new_port(void)
     return lsi_add_relaxed(&last, 1) % 0xffffu + 1;
 }
 
+int lsi_name_check(const char *topic, struct lshm_error *reterr_error)
+{
+    if (topic == NULL) {
+        lsi_error_set(reterr_error, LSHM_ENAME, "no topic was given (NULL): name one");
+        return -LSHM_ENAME;
+    }
+    if (lsi_topic_check(topic, strnlen(topic, LSHM_TOPIC_BYTES) + 1) == 0) {
+        lsi_error_set(reterr_error, LSHM_ENAME, "\"%.40s%s\" is not a topic name: use segments of "
+                      "A-Z a-z 0-9 _ . - with / between them, at most %u bytes", topic,
+                      strnlen(topic, 41) > 40 ? "..." : "", LSHM_TOPIC_BYTES - 1);
+        return -LSHM_ENAME;
+    }
+    return 0;
+}
+
 int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, size_t bytes,
                    const void *options, struct lshm_error *reterr_error)
 {
@@ -48,17 +63,7 @@ int lsi_port_check(struct lshm_context *context, const char *topic, void *copy, 
                       "size to sizeof, and zero the rest");
         return -EINVAL;
     }
-    if (topic == NULL) {
-        lsi_error_set(reterr_error, LSHM_ENAME, "no topic was given (NULL): name one");
-        return -LSHM_ENAME;
-    }
-    if (lsi_topic_check(topic, strnlen(topic, LSHM_TOPIC_BYTES) + 1) == 0) {
-        lsi_error_set(reterr_error, LSHM_ENAME, "\"%.40s%s\" is not a topic name: use segments of "
-                      "A-Z a-z 0-9 _ . - with / between them, at most %u bytes", topic,
-                      strnlen(topic, 41) > 40 ? "..." : "", LSHM_TOPIC_BYTES - 1);
-        return -LSHM_ENAME;
-    }
-    return 0;
+    return lsi_name_check(topic, reterr_error);
 }
 
 /* With control held. */
