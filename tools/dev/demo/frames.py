@@ -47,6 +47,7 @@ class Seen:
         self.path, self.offset = path, 0
         self.frames = []     # (number, MD5)
         self.latencies = []  # ns: (since published, since its origin was published)
+        self.texts = []      # what follows them on the line
         self.kept = None     # (number, MD5) when the stream had ended
         self.end = None      # number of frames, when the stream has ended
 
@@ -59,15 +60,16 @@ class Seen:
         complete = text[:text.rfind("\n") + 1]
         self.offset += len(complete)
         for line in complete.splitlines():
-            fields = line.split()
+            fields = line.split(maxsplit=4)
             if fields[0] == "end":
                 self.end = int(fields[1])
             elif fields[0] == "kept":
                 self.kept = int(fields[1]), fields[2]
             else:
                 self.frames.append((int(fields[0]), fields[1]))
-                if len(fields) == 4:
+                if len(fields) >= 4:
                     self.latencies.append((int(fields[2]), int(fields[3])))
+                self.texts += fields[4:]
 
 
 def compare(seen, expected, first, end):

@@ -25,7 +25,7 @@ def main():
             if seen != VICTIM or how != "skip":
                 with publisher.loan(length) as loan:
                     loan.data[:] = sample.data
-                    loan.user = sample.user
+                    loan.user, loan.flags = sample.user, sample.flags
                     if seen == VICTIM:
                         loan.data[length // 2] ^= 1
             sample.release()
