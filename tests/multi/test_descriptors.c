@@ -137,6 +137,31 @@ static void test_open__behind_a_push_without_descriptors__can_be_repeated(void *
     agent_end(&to);
 }
 
+/* Its rings were left in the socket, and are read when the next one is being opened. */
+static void test_open__after_one_whose_rings_did_not_fit__reads_only_its_own(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&from, "pub test/first payload=3000");
+    (void)agent_do(&from, "pub test/second payload=3000");
+    leave_room_for(&to, 1);
+    agent_tell(&to, "sub test/first");
+    hear_starved(&to, "ulimit -n");
+    set_limit(&to, RLIM_INFINITY);
+    assert_int_equal(agent_do(&to, "sub test/second"), 0);
+    assert_int_equal(agent_do(&to, "sstat 0 publishers"), 1);
+    assert_int_equal(agent_do(&from, "send 0 5 max=3000"), 5);
+    assert_int_equal(agent_do(&to, "none 0 ms=100"), 0);
+    assert_int_equal(agent_do(&from, "send 1 5 max=3000"), 5);
+    assert_int_equal(agent_do(&to, "take 0 5"), 5);
+    assert_int_equal(agent_do(&from, "pstat 0 readers"), 0);
+    agent_end(&from);
+    agent_end(&to);
+}
+
 /* The answer itself brings descriptors. What the broker had made for the failed ones is gone. */
 static void test_open__no_descriptors_for_its_memory__can_be_repeated(void **state)
 {
@@ -240,6 +265,7 @@ static int run(void)
     static const struct CMUnitTest tests[] = {
         AGENT_TEST(test_ring__no_descriptors_for_it__waits_and_loses_nothing),
         AGENT_TEST(test_open__behind_a_push_without_descriptors__can_be_repeated),
+        AGENT_TEST(test_open__after_one_whose_rings_did_not_fit__reads_only_its_own),
         AGENT_TEST(test_open__no_descriptors_for_its_memory__can_be_repeated),
         AGENT_TEST(test_wait__descriptors_come_free_meanwhile__goes_on),
         AGENT_TEST(test_publisher__no_descriptors_for_a_readers_cells__waits_for_them),

@@ -227,6 +227,36 @@ static void test_worker__killed_with_an_answer__is_asked_again(void **state)
     agent_end(&to);
 }
 
+/* The rings of one that was given up come with the answer to the next. */
+static void test_subscriber__opened_after_one_that_was_given_up__reads_only_its_own(void **state)
+{
+    struct agent from, to;
+    pid_t pid;
+
+    (void)state;
+    agent_start(&from);
+    agent_start_only(&to);
+    (void)agent_do(&to, "attach %s timeout_ms=1000", agent_rig.broker.socket_path);
+    (void)agent_do(&from, "pub test/first");
+    (void)agent_do(&from, "pub test/second");
+    pid = worker();
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    agent_tell(&to, "sub test/first");
+    agent_hear_no(&to, "ETIMEDOUT");
+    agent_tell(&to, "sub test/second");
+    agent_is_busy(&to, 100);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(agent_hear(&to), 0);
+    assert_int_equal(agent_do(&to, "sstat 0 publishers"), 1);
+    assert_int_equal(agent_do(&from, "send 0 5"), 5);
+    assert_int_equal(agent_do(&to, "none 0 ms=100"), 0);
+    assert_int_equal(agent_do(&from, "send 1 5"), 5);
+    assert_int_equal(agent_do(&to, "take 0 5"), 5);
+    assert_int_equal(agent_do(&from, "pstat 0 readers"), 0);
+    agent_end(&from);
+    agent_end(&to);
+}
+
 struct watch {
     struct agent *to;
     struct lshm_inspector *inspector;
@@ -343,6 +373,7 @@ static int run(void)
         AGENT_TEST(test_worker__away__finds_what_happened_meanwhile),
         AGENT_TEST(test_worker__killed_with_an_answer__is_asked_again),
         AGENT_TEST(test_worker__killed_with_the_answer_to_a_leave__is_told_again),
+        AGENT_TEST(test_subscriber__opened_after_one_that_was_given_up__reads_only_its_own),
         AGENT_TEST(test_broker__killed__leaves_its_clients_to_go_on),
         AGENT_TEST(test_broker__started_again__serves_new_contexts_beside_old_ones),
     };

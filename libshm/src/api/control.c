@@ -243,6 +243,21 @@ static int explain_failure(struct lshm_context *context, const struct lsi_ctl_he
     return r;
 }
 
+static int take_reply(struct lshm_context *context, const struct lsi_ctl_packet *reply,
+                      struct lshm_error *reterr_error)
+{
+    int r = lsi_session_status(reply, reterr_error);
+
+    if (reply->header.fds != reply->fd_count) {
+        close_abandoned(context, reply);
+        return explain_starved(reterr_error);
+    }
+    if (r == 0 && reply->header.type == (LSI_CTL_SUBSCRIBER_OPEN | LSI_CTL_REPLY) &&
+        context->opening != NULL)
+        lsi_links_keep(context->opening, reply->subscriber_open_reply.subscriber);
+    return r;
+}
+
 int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
                       struct lsi_ctl_packet *reply, struct lshm_error *reterr_error)
 {
@@ -271,10 +286,7 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
             if (restarted && (r = send_until(context, request, bytes, deadline)) < 0)
                 break;
         } else if (reply->header.id == request->id) {
-            if (reply->header.fds == reply->fd_count)
-                return lsi_session_status(reply, reterr_error);
-            close_abandoned(context, reply);
-            return explain_starved(reterr_error);
+            return take_reply(context, reply, reterr_error);
         } else if (lsi_session_is_cut(reply)) {
             return broken(context, lsi_session_status(reply, reterr_error));
         } else {

@@ -151,6 +151,8 @@ void lsi_link_destroy(struct lsi_link *link);
 /* With control held: the broker has confirmed a leave; a new worker may not know of those open. */
 void lsi_link_left(struct lshm_context *context, uint64_t request);
 void lsi_links_leave_again(struct lshm_context *context);
+/* With control held: the one that was being opened has this number; what came for another goes. */
+void lsi_links_keep(struct lshm_subscriber *subscriber, uint64_t number);
 /* With control held: whether the subscriber has this link, or it is on its way. */
 bool lsi_subscriber_knows(const struct lshm_subscriber *subscriber, uint64_t link);
 /* Takes in rings that arrived since. */

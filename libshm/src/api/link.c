@@ -74,6 +74,7 @@ int lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscr
     if (link == NULL)
         return -ENOMEM;
     link->subscriber = subscriber;
+    link->port = message->subscriber;
     link->number = message->link;
     link->publisher = message->publisher;
     link->client = message->client;
@@ -131,6 +132,23 @@ bool lsi_subscriber_knows(const struct lshm_subscriber *subscriber, uint64_t num
         if (link->number == number)
             return true;
     return false;
+}
+
+/* The rings of a subscriber that was given up may come while the next one is opened, of which
+ * nobody knows the number yet. They were not joined; the broker takes their cells with the port. */
+void lsi_links_keep(struct lshm_subscriber *subscriber, uint64_t number)
+{
+    struct lsi_link_queue all = STAILQ_HEAD_INITIALIZER(all);
+    struct lsi_link *link;
+
+    STAILQ_CONCAT(&all, &subscriber->incoming);
+    while ((link = STAILQ_FIRST(&all)) != NULL) {
+        STAILQ_REMOVE_HEAD(&all, entry);
+        if (link->port == number)
+            STAILQ_INSERT_TAIL(&subscriber->incoming, link, entry);
+        else
+            lsi_link_destroy(link);
+    }
 }
 
 /* DIE none: the link number and the position are for inspectors; joining has its own rows. */

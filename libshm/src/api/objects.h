@@ -188,6 +188,7 @@ struct lsi_account {
 struct lsi_link {
     STAILQ_ENTRY(lsi_link) entry;   /* while it is incoming */
     struct lshm_subscriber *subscriber;
+    uint64_t port;                  /* the subscriber's number, in the broker's words */
     uint64_t number;
     uint64_t publisher;
     uint64_t client;                /* the publisher's */
