@@ -80,3 +80,16 @@ def a_signal_ends_hz_with_a_summary(rig):
     hz.send_signal(signal.SIGINT)
     out = finish(hz)[0].decode()
     assert "in all 10 messages" in out and "msg/s" in out.splitlines()[-1], out
+
+
+@test
+def a_stopped_hz_holds_nobody_back_and_counts_what_it_skipped(rig):
+    hz = rig.subscribe("fast", "--json", "--interval", "forever", command="hz")
+    hz.send_signal(signal.SIGSTOP)
+    rig.run("pub", "fast", "--ring", 64, "--wait", "0", stdin=b"x\n" * 5000)
+    hz.send_signal(signal.SIGCONT)
+    until(lambda: rig.json("topic", "info", "fast")["subscribers"][0]["publisher"] is None,
+          "what is left is read")
+    hz.send_signal(signal.SIGINT)
+    last = reports(hz)[-1]
+    assert last["messages"] + last["skipped"] == 5000 and last["skipped"] >= 4900, last

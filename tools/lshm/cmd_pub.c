@@ -30,6 +30,8 @@ const char usage_pub[] =
     "  --slots N             slots of the pool, for messages that do not fit a ring entry\n"
     "  --ring N              messages in flight, a power of two, 1024 by default\n"
     "  --wait TIME           how long to wait for room: 500, 2s, forever (default)\n"
+    "  --drop-newest         without room drop the message, wait for nobody\n"
+    "  --history N           keep the last N messages for subscribers to come (sub --history)\n"
     "  --wait-subscribers N  publish nothing before N subscribers are there\n"
     "  --timestamps          stamp each message (lshm sub --stats shows the latency)\n"
     "  --json                a summary on standard output at the end\n"
@@ -54,13 +56,14 @@ struct pub {
     struct lshm_context *context;
     struct lshm_publisher *publisher;
     struct reader reader;
-    uint64_t sent;
+    uint64_t sent;    /* dropped ones too */
+    uint64_t dropped;
     uint64_t bytes;
     uint64_t start_ns;
 };
 
 enum { OPT_FILE = 1, OPT_CHUNK, OPT_LINE_MAX, OPT_RATE, OPT_COUNT, OPT_LOOP, OPT_SLOTS, OPT_RING,
-       OPT_WAIT, OPT_WAIT_SUBSCRIBERS, OPT_TIMESTAMPS };
+       OPT_WAIT, OPT_WAIT_SUBSCRIBERS, OPT_TIMESTAMPS, OPT_DROP_NEWEST, OPT_HISTORY };
 
 static void set_option(struct pub *pub, int option)
 {
@@ -99,6 +102,13 @@ static void set_option(struct pub *pub, int option)
     case OPT_WAIT_SUBSCRIBERS:
         pub->wait_subscribers = tool_number(tool, "--wait-subscribers", optarg, 0, 65536);
         break;
+    case OPT_DROP_NEWEST:
+        pub->options.flags |= LSHM_PUBLISHER_DROP_NEWEST;
+        break;
+    case OPT_HISTORY:
+        pub->options.history = (uint32_t)tool_number(tool, "--history", optarg, 0,
+                                                     LSHM_RING_ENTRIES_MAX);
+        break;
     case OPT_TIMESTAMPS:
         pub->options.flags |= LSHM_PUBLISHER_TIMESTAMPS;
         break;
@@ -118,6 +128,8 @@ static int parse(struct pub *pub, struct tool *tool, int argc, char **argv)
         { "ring", required_argument, NULL, OPT_RING },
         { "wait", required_argument, NULL, OPT_WAIT },
         { "wait-subscribers", required_argument, NULL, OPT_WAIT_SUBSCRIBERS },
+        { "drop-newest", no_argument, NULL, OPT_DROP_NEWEST },
+        { "history", required_argument, NULL, OPT_HISTORY },
         { "timestamps", no_argument, NULL, OPT_TIMESTAMPS },
         TOOL_OPTIONS,
     };
@@ -179,7 +191,10 @@ static int publish(struct pub *pub, struct lshm_message *message)
     if (r < 0)
         return tool_fail_result(pub->tool, r, NULL, "cannot publish");
     pub->sent++;
-    pub->bytes += message->length;
+    if (message->seq == LSHM_SEQ_NONE)
+        pub->dropped++;
+    else
+        pub->bytes += message->length;
     return -1;
 }
 
@@ -293,7 +308,8 @@ static void print_summary(const struct pub *pub)
     json_init(&json, stdout);
     json_object(&json, NULL);
     json_string(&json, "topic", pub->topic);
-    json_number(&json, "messages", pub->sent);
+    json_number(&json, "messages", pub->sent - pub->dropped);
+    json_number(&json, "dropped", pub->dropped);
     json_number(&json, "bytes", pub->bytes);
     json_real(&json, "seconds", seconds);
     json_end(&json);
@@ -321,6 +337,9 @@ int cmd_pub(struct tool *tool, int argc, char **argv)
         r = send_all(&pub);
     if (r == EX_OK && tool->json)
         print_summary(&pub);
+    else if (pub.dropped > 0)
+        fprintf(stderr, "lshm pub: %llu of %llu messages were dropped: there was no room\n",
+                (unsigned long long)pub.dropped, (unsigned long long)pub.sent);
     lshm_context_close(pub.context);
     reader_free(&pub.reader);
     return r == EX_OK ? tool_finish(tool) : r;

@@ -22,6 +22,9 @@ const char usage_sub[] =
     "  --hex           a hex dump of each message\n"
     "  --json          a JSON document on each line: seq, publisher, length, text or base64 …\n"
     "  --count N       stop after N messages\n"
+    "  --latest        lose the oldest messages rather than make publishers wait\n"
+    "  --limit N       with --latest: skip what is further behind than N messages\n"
+    "  --history N     begin with up to N messages from before, if pub --history keeps them\n"
     "  --timeout TIME  stop, with exit code 75, when nothing comes for this long: 500, 2s\n"
     "  --stats         each second messages/s, bytes/s, latency (pub --timestamps) on stderr\n"
     "  --socket PATH\n"
@@ -29,7 +32,8 @@ const char usage_sub[] =
     "  lshm sub hello\n"
     "  lshm sub backup --raw | tar xv\n"
     "  lshm sub sensors --json --count 10 --timeout 5s | jq .text\n"
-    "  lshm sub video --raw --stats > /dev/null\n";
+    "  lshm sub video --raw --stats > /dev/null\n"
+    "  lshm sub state --latest --history 1\n";
 
 enum format { FORMAT_TEXT, FORMAT_RAW, FORMAT_HEX };
 
@@ -39,6 +43,7 @@ struct sub {
     enum format format;
     uint64_t count;     /* UINT64_MAX: no end */
     int64_t timeout_ns; /* −1: none */
+    struct lshm_subscriber_options options;
     bool stats;
     struct lshm_context *context;
     struct lshm_subscriber *subscriber;
@@ -48,40 +53,64 @@ struct sub {
     uint64_t taken;
 };
 
+enum { OPT_RAW = 1, OPT_HEX, OPT_COUNT, OPT_LATEST, OPT_LIMIT, OPT_HISTORY, OPT_TIMEOUT,
+       OPT_STATS };
+
+static void set_option(struct sub *sub, int option)
+{
+    const struct tool *tool = sub->tool;
+
+    switch (option) {
+    case OPT_RAW:
+        sub->format = FORMAT_RAW;
+        break;
+    case OPT_HEX:
+        sub->format = FORMAT_HEX;
+        break;
+    case OPT_COUNT:
+        sub->count = tool_number(tool, "--count", optarg, 0, UINT64_MAX - 1);
+        break;
+    case OPT_LATEST:
+        sub->options.flags |= LSHM_SUBSCRIBER_LATEST;
+        break;
+    case OPT_LIMIT:
+        sub->options.queue_limit = (uint32_t)tool_number(tool, "--limit", optarg, 1,
+                                                         LSHM_RING_ENTRIES_MAX);
+        break;
+    case OPT_HISTORY:
+        sub->options.history = (uint32_t)tool_number(tool, "--history", optarg, 0,
+                                                     LSHM_RING_ENTRIES_MAX);
+        break;
+    case OPT_TIMEOUT:
+        sub->timeout_ns = tool_duration(tool, "--timeout", optarg);
+        break;
+    case OPT_STATS:
+        sub->stats = true;
+        break;
+    }
+}
+
 static int parse(struct sub *sub, struct tool *tool, int argc, char **argv)
 {
-    enum { OPT_RAW = 1, OPT_HEX, OPT_COUNT, OPT_TIMEOUT, OPT_STATS };
     static const struct option options[] = {
         { "raw", no_argument, NULL, OPT_RAW },
         { "hex", no_argument, NULL, OPT_HEX },
         { "count", required_argument, NULL, OPT_COUNT },
+        { "latest", no_argument, NULL, OPT_LATEST },
+        { "limit", required_argument, NULL, OPT_LIMIT },
+        { "history", required_argument, NULL, OPT_HISTORY },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "stats", no_argument, NULL, OPT_STATS },
         TOOL_OPTIONS,
     };
     int option;
 
-    while ((option = tool_next_option(tool, argc, argv, options)) != -1) {
-        switch (option) {
-        case OPT_RAW:
-            sub->format = FORMAT_RAW;
-            break;
-        case OPT_HEX:
-            sub->format = FORMAT_HEX;
-            break;
-        case OPT_COUNT:
-            sub->count = tool_number(tool, "--count", optarg, 0, UINT64_MAX - 1);
-            break;
-        case OPT_TIMEOUT:
-            sub->timeout_ns = tool_duration(tool, "--timeout", optarg);
-            break;
-        case OPT_STATS:
-            sub->stats = true;
-            break;
-        }
-    }
+    while ((option = tool_next_option(tool, argc, argv, options)) != -1)
+        set_option(sub, option);
     if (argc - optind != 1)
         return tool_fail(tool, EX_USAGE, "exactly one topic is needed; see lshm sub --help");
+    if (sub->options.queue_limit > 0 && !(sub->options.flags & LSHM_SUBSCRIBER_LATEST))
+        return tool_fail(tool, EX_USAGE, "--limit needs --latest: without it nothing is skipped");
     sub->topic = argv[optind];
     return EX_OK;
 }
@@ -229,22 +258,43 @@ static int open_all(struct sub *sub)
     int r = lshm_context_open(&options, &error, &sub->context);
 
     if (r == 0)
-        r = lshm_subscriber_open(sub->context, sub->topic, NULL, &error, &sub->subscriber);
+        r = lshm_subscriber_open(sub->context, sub->topic, &sub->options, &error,
+                                 &sub->subscriber);
     return r < 0 ? tool_fail_result(sub->tool, r, &error, "cannot subscribe") : EX_OK;
 }
 
 static void print_losses(const struct sub *sub)
 {
     struct lshm_subscriber_statistics s = { .size = sizeof s };
+    const char *before = ":";
 
-    if (lshm_subscriber_get_statistics(sub->subscriber, &s) == 0 && s.lost > 0)
-        fprintf(stderr, "lshm sub: %llu messages were lost, %llu of them because their descriptors "
-                "were not valid\n", (unsigned long long)s.lost, (unsigned long long)s.corrupt);
+    if (lshm_subscriber_get_statistics(sub->subscriber, &s) < 0 || s.lost == 0)
+        return;
+    const struct {
+        uint64_t count;
+        const char *why;
+    } causes[] = {
+        { s.lost_start, "were given up before it had joined" },
+        { s.lost_lapped, "were written over before it came" },
+        { s.lost_limit, "were beyond --limit" },
+        { s.lost_evicted, "came while it was evicted" },
+        { s.corrupt, "had descriptors that were not valid" },
+    };
+
+    fprintf(stderr, "lshm sub: %llu messages were lost", (unsigned long long)s.lost);
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        if (causes[i].count == 0)
+            continue;
+        fprintf(stderr, "%s %llu %s", before, (unsigned long long)causes[i].count, causes[i].why);
+        before = ",";
+    }
+    fputc('\n', stderr);
 }
 
 int cmd_sub(struct tool *tool, int argc, char **argv)
 {
-    struct sub sub = { .tool = tool, .count = UINT64_MAX, .timeout_ns = -1 };
+    struct sub sub = { .tool = tool, .count = UINT64_MAX, .timeout_ns = -1,
+                       .options = { .size = sizeof sub.options } };
     int r = parse(&sub, tool, argc, argv);
 
     if (r != EX_OK)

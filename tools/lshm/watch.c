@@ -38,7 +38,6 @@ struct watch {
     struct lshm_subscriber *subscriber;
     uint64_t start_ns;
     uint64_t taken;
-    uint64_t skipped;
     uint64_t reported;    /* of `taken`, at the last report */
     struct flow total;
     struct flow *flows;   /* latest first */
@@ -94,11 +93,14 @@ static int open_all(struct watch *watch)
 {
     struct lshm_context_options options = { .size = sizeof options,
                                             .socket = watch->tool->socket };
+    struct lshm_subscriber_options subscriber_options = { .size = sizeof subscriber_options,
+                                                          .flags = LSHM_SUBSCRIBER_LATEST };
     struct lshm_error error = { 0 };
     int r = lshm_context_open(&options, &error, &watch->context);
 
     if (r == 0)
-        r = lshm_subscriber_open(watch->context, watch->topic, NULL, &error, &watch->subscriber);
+        r = lshm_subscriber_open(watch->context, watch->topic, &subscriber_options, &error,
+                                 &watch->subscriber);
     return r < 0 ? tool_fail_result(watch->tool, r, &error, "cannot subscribe") : EX_OK;
 }
 
@@ -163,7 +165,6 @@ static int count_message(struct watch *watch, const struct lshm_message *message
         weight += message->seq - flow->next_seq;
     flow->next_seq = message->seq + 1;
     watch->taken++;
-    watch->skipped += weight - 1;
     if (watch->by_publisher)
         r = flow_add(watch, flow, message, now, weight);
     return r < 0 ? r : flow_add(watch, &watch->total, message, now, weight);
@@ -199,6 +200,14 @@ static void sum_flow(const struct flow *flow, bool is_summary, struct meter_sum 
         meter_sum_window(&flow->meter, ret_sum);
 }
 
+static uint64_t skipped(const struct watch *watch)
+{
+    struct lshm_subscriber_statistics statistics = { .size = sizeof statistics };
+
+    lshm_subscriber_get_statistics(watch->subscriber, &statistics);
+    return statistics.lost;
+}
+
 static void report_json(const struct watch *watch, bool is_summary)
 {
     struct meter_sum sum;
@@ -211,7 +220,7 @@ static void report_json(const struct watch *watch, bool is_summary)
     json_boolean(&json, "summary", is_summary);
     json_real(&json, "seconds", (double)(now_ns() - watch->start_ns) / 1e9);
     json_number(&json, "messages", watch->taken);
-    json_number(&json, "skipped", watch->skipped);
+    json_number(&json, "skipped", skipped(watch));
     json_number(&json, "new", watch->taken - watch->reported);
     json_number(&json, "window", sum.samples);
     watch->kind->print_json(&json, &sum);
@@ -234,11 +243,12 @@ static void report_text(const struct watch *watch, bool is_summary)
 {
     char a[TEXT_FIGURE_BYTES], b[TEXT_FIGURE_BYTES], c[TEXT_FIGURE_BYTES];
     struct meter_sum sum;
+    uint64_t lost = skipped(watch);
 
     if (is_summary)
         printf("in all %s messages in %s, %s of them skipped\n",
-               text_count(a, watch->taken + watch->skipped),
-               text_duration(b, now_ns() - watch->start_ns), text_count(c, watch->skipped));
+               text_count(a, watch->taken + lost),
+               text_duration(b, now_ns() - watch->start_ns), text_count(c, lost));
     else if (watch->taken == watch->reported)
         puts("nothing new");
     if (watch->taken == (is_summary ? 0 : watch->reported))

@@ -3,9 +3,9 @@
  * Watching a topic: what `hz`, `bw` and `delay` share.
  *
  * Each of them is a kind: what it measures of a message, and how it shows the sum. A message's time
- * is that of its publication if it has one, else that of its arrival. Messages that were published
- * and not seen are known by their numbers, per publisher: they count as skipped, and with the
- * message that follows them.
+ * is that of its publication if it has one, else that of its arrival. The
+ * subscription never makes a publisher wait; messages that were published and not seen are known by
+ * their numbers, per publisher: they count as skipped, and with the message that follows them.
  */
 #ifndef LSHM_TOOL_WATCH_H
 #define LSHM_TOOL_WATCH_H

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What slow and late subscribers get: sub --latest, --limit, --history; pub --drop-newest."""
+import re
+import signal
+import subprocess
+
+from rig import finish, test, until
+
+
+def publish_past(rig, topic, lines, *options):
+    """Publish, all but the first line while the subscriber is stopped: what it prints and says."""
+    sub = rig.subscribe(topic, *options)
+    pub = rig.start("pub", topic, "--ring", 64, "--wait", "0", stdin=subprocess.PIPE)
+    first, rest = lines.split(b"\n", 1)
+    pub.stdin.write(first + b"\n")
+    pub.stdin.flush()
+    until(lambda: rig.json("topic", "info", topic)["subscribers"][0]["taken"], "one is taken")
+    sub.send_signal(signal.SIGSTOP)
+    finish(pub, stdin=rest)
+    sub.send_signal(signal.SIGCONT)
+    until(lambda: rig.json("topic", "info", topic)["subscribers"][0]["publisher"] is None,
+          "what is left is read")
+    sub.send_signal(signal.SIGINT)
+    return finish(sub)
+
+
+def numbered(first, end):
+    return b"".join(b"%d\n" % number for number in range(first, end))
+
+
+@test
+def sub_latest_loses_its_oldest_and_counts_them(rig):
+    out, err = publish_past(rig, "fast", numbered(0, 5000), "--latest")
+    count = out.count(b"\n")
+    lost = int(re.match(r"lshm sub: (\d+) messages were lost", err)[1])
+    assert count > 1 and out == numbered(0, 1) + numbered(5001 - count, 5000), out[:100]
+    assert count + lost == 5000 and "written over" in err, err
+
+
+@test
+def sub_limit_skips_what_is_further_behind(rig):
+    out, err = publish_past(rig, "fast", numbered(0, 60), "--latest", "--limit", 5)
+    assert out == numbered(0, 1) + numbered(55, 60), out
+    assert "54 were beyond --limit" in err, err
+    assert "--limit needs --latest" in rig.error("sub", "fast", "--limit", 5, code=64)
+
+
+@test
+def sub_history_begins_with_what_pub_kept(rig):
+    pub = rig.start("pub", "kept/back", "--history", 3, stdin=subprocess.PIPE)
+    pub.stdin.write(numbered(0, 10))
+    pub.stdin.flush()
+    until(lambda: rig.topic("kept/back")["published"] == 10, "ten messages are published")
+    for history, first in ((2, 8), (3, 7), (100, 7)):
+        sub = rig.start("sub", "kept/back", "--history", history, "--count", 10 - first)
+        assert finish(sub)[0] == numbered(first, 10), history
+    rig.error("sub", "kept/back", "--timeout", "200", code=75)
+    finish(pub, stdin=b"")
+
+
+@test
+def pub_drop_newest_waits_for_nobody(rig):
+    sub = rig.subscribe("full")
+    sub.send_signal(signal.SIGSTOP)
+    result = rig.json("pub", "full", "--ring", 64, "--drop-newest", stdin=numbered(0, 1000))
+    assert result["messages"] + result["dropped"] == 1000 and 0 < result["messages"] <= 64, result
+    sub.send_signal(signal.SIGCONT)
+    until(lambda: rig.json("topic", "info", "full")["subscribers"][0]["publisher"] is None,
+          "what was published is read")
+    sub.send_signal(signal.SIGINT)
+    assert finish(sub)[0] == numbered(0, result["messages"])
+    sub = rig.subscribe("full")
+    sub.send_signal(signal.SIGSTOP)
+    text = rig.run("pub", "full", "--ring", 64, "--drop-newest", stdin=numbered(0, 100)).stderr
+    assert b"messages were dropped" in text, text
+    sub.kill()
