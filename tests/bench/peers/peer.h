@@ -48,6 +48,8 @@ void peer_pairs_only(struct peer_control *control);
 void peer_no_batches(struct peer_control *control);
 /* A process that works for the system; ended with SIGTERM after the ends. */
 void peer_helper(struct peer_control *control, pid_t pid);
+/* Called by the adaptor's own process when the ends and helpers have gone. */
+void peer_at_end(void (*clean)(void));
 /* A name that no other run uses: PREFIX, this run, `way`. */
 const char *peer_name(const struct bench_worker *worker, const char *prefix, const char *way,
                       char name[PEER_NAME_BYTES]);

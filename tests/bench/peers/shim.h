@@ -44,11 +44,11 @@ uint32_t shim_receive(void *receiver, uint32_t most, bool wait, shim_message on_
 void shim_give_back(void *receiver);
 void shim_receiver_close(void *receiver);
 
-/* In the adaptor, before the ends: NULL, or why the cell can't be measured. */
-struct bench_cell;
-const char *shim_refuses(uint32_t kind, bool block, uint32_t batch, uint32_t size);
-/* The system's daemon: replaces this process. NULL: it has none. */
-extern void (*const shim_daemon)(const char *directory);
+/* Before the ends are forked: NULL, or why the cell can't be measured. */
+const char *shim_refuses(const struct shim_options *options, bool fan, uint32_t batch);
+/* The system's daemon takes over this process. */
+bool shim_has_daemon(void);
+void shim_daemon(const char *directory);
 
 #ifdef __cplusplus
 }
