@@ -111,6 +111,48 @@ static void test_roster__each_row_state__counts_or_not(void **state)
     lst_pub_free(&pub);
 }
 
+static void test_roster__readers_that_do_not_gate__their_windows_are_added(void **state)
+{
+    /* flags, state: what it adds to kept_max (B 4, H 8, N 4), whether its window pins */
+    static const struct {
+        uint32_t flags;
+        uint64_t state;
+        uint32_t kept, pins;
+    } rows[] = {
+        { 0, LSHM_ROW_LIVE, 8, 0 },
+        { LSHM_READER_EVICTABLE, LSHM_ROW_LIVE, 8, 0 },
+        { LSHM_READER_LOSSY, LSHM_ROW_ORPHAN, 8, 0 },
+        { LSHM_READER_LOSSY, LSHM_ROW_GONE, 0, 0 },
+        { LSHM_READER_LOSSY, LSHM_ROW_LIVE, 8 + 4, 1 },
+        { 0, LSHM_ROW_EVICTED, 8 + 4, 1 },
+        { LSHM_READER_EVICTABLE, LSHM_ROW_EVICTED, 8 + 4 + 4, 1 },
+    };
+    struct lst_pub pub;
+    struct lsi_roster *roster = rig_init(&pub, 7);
+    uint32_t kept = 0, pins = 0;
+
+    (void)state;
+    lst_parts(&pub, 1);
+    for (uint32_t i = 0; i < 7; i++) {
+        lst_row_live(&pub, i, i, rows[i].flags, 4, 8);
+        lst_row_state(&pub, i, rows[i].state);
+        assert_int_equal(lsi_roster_sync(roster), 0);
+        kept += rows[i].kept;
+        pins += rows[i].pins;
+        assert_int_equal(roster->kept_max, kept);
+        assert_int_equal(roster->pinning, pins);
+        assert_int_equal(roster->has_lapped, pins > 0);
+        assert_true(pub.publication.kept.mask + 1 >= 2 * kept);
+    }
+    for (uint32_t i = 0; i < 7; i++)
+        lst_row_state(&pub, i, LSHM_ROW_GONE);
+    assert_int_equal(lsi_roster_sync(roster), 0);
+    assert_int_equal(roster->kept_max, 0);
+    assert_int_equal(roster->pinning, 0);
+    assert_true(roster->has_lapped); /* for ever */
+    lst_pub_free(&pub);
+}
+
 static void test_roster__same_row_new_generation__private_state_is_dropped(void **state)
 {
     struct lst_pub pub;
@@ -303,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_roster__row_goes_live__is_attached_once_with_its_record),
         cmocka_unit_test(test_roster__generation_is_zero__row_counts),
         cmocka_unit_test(test_roster__each_row_state__counts_or_not),
+        cmocka_unit_test(test_roster__readers_that_do_not_gate__their_windows_are_added),
         cmocka_unit_test(test_roster__same_row_new_generation__private_state_is_dropped),
         cmocka_unit_test(test_roster__rows_at_part_boundaries__are_all_found),
         cmocka_unit_test(test_roster__all_rows_of_three_parts__are_counted),

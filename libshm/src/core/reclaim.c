@@ -99,7 +99,7 @@ static uint64_t quarantine_end(const struct lsi_publication *p, struct lsi_reade
 static void pin_window(struct lsi_publication *p, struct lsi_reader *reader, uint64_t horizon)
 {
     bool evicted = (reader->state & LSHM_ROW_STATE_MASK) == LSHM_ROW_EVICTED;
-    uint64_t cursor, end;
+    uint64_t cursor, end, most = reader->window;
 
     /* ORD G1 acquire <- R1: as above. */
     cursor = lsi_load_acquire(&reader->cell->cursor);
@@ -109,12 +109,16 @@ static void pin_window(struct lsi_publication *p, struct lsi_reader *reader, uin
     cursor = cursor == LSHM_CURSOR_UNSET ? p->committed : cursor - 1;
     if (evicted) {
         end = quarantine_end(p, reader, cursor);
+        if (reader->flags & LSHM_READER_EVICTABLE)
+            most += p->writer.mask + UINT64_C(1);
+        if (end > cursor && end - cursor > most)
+            cursor = end - most; /* it has gone back; it gated, so it was in the ring before */
     } else {
         /* ORD G9 acquire <- Y1: the mark is read before the table; a mark that is not seen here
          * belongs to a reader that sees the horizon. */
         end = lsi_load_acquire(&reader->cell->borrow);
-        if (end > cursor && end - cursor > reader->window)
-            end = cursor + reader->window;
+        if (end > cursor && end - cursor > most)
+            end = cursor + most;
     }
     if (end > horizon)
         end = horizon;
