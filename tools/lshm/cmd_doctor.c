@@ -87,8 +87,10 @@ int cmd_doctor(struct tool *tool, int argc, char **argv)
         json_array(&doctor.json, "findings");
     }
     doctor_versions(&doctor);
+    doctor_limits(&doctor);
     doctor_memory(&doctor);
     doctor_kernel(&doctor);
+    doctor_processor(&doctor);
     doctor_broker(&doctor);
     if (tool->json) {
         json_end(&doctor.json);

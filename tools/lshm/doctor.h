@@ -6,6 +6,13 @@
 #include "json.h"
 #include "tool.h"
 
+/* What a full broker has, and what it costs. */
+#define DOCTOR_PUBLISHERS_MAX UINT64_C(16384)
+#define DOCTOR_PUBLISHER_MAPS 2u  /* mappings of each reader */
+#define DOCTOR_PUBLISHER_FILES 2u /* descriptors of the broker */
+#define DOCTOR_CLIENT_FILES 4u
+#define DOCTOR_BROKER_FILES 64u
+
 enum level { LEVEL_OK, LEVEL_WARN, LEVEL_FAIL };
 
 struct doctor {
@@ -22,8 +29,10 @@ void doctor_find(struct doctor *doctor, enum level level, const char *name, cons
 int doctor_read(const char *path, char *text, size_t text_bytes);
 
 void doctor_versions(struct doctor *doctor);
+void doctor_limits(struct doctor *doctor);
 void doctor_memory(struct doctor *doctor);
 void doctor_kernel(struct doctor *doctor);
+void doctor_processor(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);
 
 #endif

@@ -169,25 +169,10 @@ static void check_fork(struct doctor *doctor)
         munmap(page, FILE_BYTES);
 }
 
-static void check_clock(struct doctor *doctor)
-{
-    char text[64] = "";
-    bool slow;
-
-    if (doctor_read("/sys/devices/system/clocksource/clocksource0/current_clocksource", text,
-                    sizeof text) < 0)
-        return;
-    slow = strcmp(text, "hpet") == 0 || strcmp(text, "acpi_pm") == 0;
-    doctor_find(doctor, slow ? LEVEL_WARN : LEVEL_OK, "clock",
-                slow ? "boot with a working TSC; until then time-stamp fewer messages" : NULL,
-                "%s%s", text, slow ? ": reading it takes a microsecond" : "");
-}
-
 void doctor_kernel(struct doctor *doctor)
 {
     check_memory_files(doctor);
     check_pidfd(doctor);
     check_waiting(doctor);
     check_fork(doctor);
-    check_clock(doctor);
 }
