@@ -316,5 +316,17 @@ def status_works_on_after_the_worker_is_killed(rig):
     assert doctor["fail"] == 0 and "broker's worker" in [f["name"] for f in doctor["findings"]]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@test
+def sub_ends_when_broker_and_publisher_are_gone(rig):
+    lost = rig.another("lost")
+    try:
+        lost.start_broker()
+        sub = lost.subscribe("q")
+        pub = lost.start("pub", "q", stdin=subprocess.PIPE)
+        until(lambda: lost.topic("q")["publisher_count"] == 1, "somebody publishes")
+        lost.kill_broker()
+        finish(pub, stdin=b"last\n")
+        out, err = finish(sub, code=69)
+        assert out == b"last\n" and "the broker is gone" in err, (out, err)
+    finally:
+        lost.clean()

@@ -81,6 +81,18 @@ class Rig:
             self.broker.wait(DEADLINE_S)
             self.broker = None
 
+    def kill_broker(self):
+        """Its keeper, without a chance to say anything to anybody."""
+        self.broker.kill()
+        self.broker.wait(DEADLINE_S)
+        self.broker = None
+
+    def another(self, name):
+        """One with a broker of its own, for a test that ends it."""
+        directory = self.directory / name
+        directory.mkdir(mode=0o700)
+        return Rig(directory)
+
     def clean(self):
         for child in self.started:
             if child.poll() is None:

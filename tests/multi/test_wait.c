@@ -5,7 +5,9 @@
  *
  * covers: S1 W1 W2 S3 W3 L3
  */
+#include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent.h"
 
@@ -54,6 +56,14 @@ static void test_exchange__polling_the_descriptor__loses_no_wake_up(void **state
     assert_true(agent_do(&b, "slow") <= SLOW_MAX);
     agent_end(&a);
     agent_end(&b);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
 /* A publisher that runs out of `what` and a reader that gives it back one by one. */
@@ -168,6 +178,93 @@ static void test_publisher__waiting_for_a_stopped_reader__sleeps(void **state)
     agent_end(&stopped);
 }
 
+static void kill_broker(void)
+{
+    assert_int_equal(lst_child_kill(&agent_rig.broker.process), 128 + SIGKILL);
+}
+
+/* Does the command again and again, each time hearing `meanwhile`, until it is `error`. */
+static void repeat_until(struct agent *agent, const char *command, const char *meanwhile,
+                         const char *error)
+{
+    uint64_t end = now_ms() + LST_DEADLINE_MS;
+    size_t length = strlen(error);
+
+    do {
+        agent_tell(agent, "%s", command);
+        lst_must(lst_child_hear(&agent->process, agent->line, AGENT_ANSWER_MS));
+        if (strncmp(agent->line, error, length) == 0)
+            return;
+        if (strncmp(agent->line, meanwhile, strlen(meanwhile)) != 0)
+            fail_msg("agent: %s; expected: %s", agent->line, meanwhile);
+    } while (now_ms() < end);
+    fail_msg("agent: %s; expected in the end: %s", agent->line, error);
+}
+
+/* Nobody says that the publisher has died. Callers that look for signals wait in slices. */
+static void test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time(void **state)
+{
+    struct agent from, to;
+    uint64_t begin;
+
+    (void)state;
+    agent_start(&from);
+    agent_start_only(&to);
+    (void)agent_do(&to, "attach %s timeout_ms=300", agent_rig.broker.socket_path);
+    (void)agent_do(&to, "sub test/slices");
+    (void)agent_do(&from, "pub test/slices");
+    assert_int_equal(agent_do(&from, "send 0 3"), 3);
+    assert_int_equal(agent_do(&to, "take 0 3"), 3);
+    begin = now_ms();
+    kill_broker();
+    agent_kill(&from);
+    repeat_until(&to, "sleep 0 ms=20", "ok ", "no LSHM_EGONE ");
+    assert_true(now_ms() - begin >= 300);
+    repeat_until(&to, "sleep 0 ms=0", "no LSHM_EGONE ", "no LSHM_EGONE ");
+    agent_end(&to);
+}
+
+/* The same with longer waits than the time, and with a publisher that sends now and then. */
+static void test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start_only(&to);
+    (void)agent_do(&to, "attach %s timeout_ms=1500", agent_rig.broker.socket_path);
+    (void)agent_do(&to, "sub test/slow");
+    (void)agent_do(&from, "pub test/slow");
+    kill_broker();
+    for (int i = 0; i < 5; i++) { /* 2 s */
+        for (int slice = 0; slice < 4; slice++)
+            (void)agent_do(&to, "sleep 0 ms=100");
+        assert_int_equal(agent_do(&from, "send 0 1"), 1);
+        assert_int_equal(agent_do(&to, "take 0 1"), 1);
+    }
+    agent_kill(&from);
+    agent_tell(&to, "sleep 0 ms=60000");
+    agent_hear_no(&to, "LSHM_EGONE");
+    agent_end(&to);
+}
+
+static void test_publisher__waiting_in_slices_without_a_broker__is_told_in_time(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&to);
+    agent_start_only(&from);
+    (void)agent_do(&from, "attach %s timeout_ms=300", agent_rig.broker.socket_path);
+    (void)agent_do(&to, "sub test/slices");
+    (void)agent_do(&from, "pub test/slices payload=3000 ring=64 slots=4 wait_ms=20");
+    assert_int_equal(agent_do(&from, "send 0 4 min=1000 max=3000"), 4);
+    kill_broker();
+    agent_kill(&to);
+    repeat_until(&from, "send 0 1 min=1000 max=3000", "no LSHM_EAGAIN ", "no LSHM_EGONE ");
+    agent_end(&from);
+}
+
 static int run(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -179,6 +276,9 @@ static int run(void)
         AGENT_TEST(test_publisher__without_a_slot__is_woken_by_a_dropped_hold),
         AGENT_TEST(test_subscriber__with_nothing_to_take__sleeps),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
+        AGENT_TEST(test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time),
+        AGENT_TEST(test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up),
+        AGENT_TEST(test_publisher__waiting_in_slices_without_a_broker__is_told_in_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,7 +149,8 @@ void lshm_publisher_close(struct lshm_publisher *publisher);
  *   −LSHM_ENOSLOT  loans_max loans are out, or every slot is
  *   −LSHM_ETOOBIG  length > payload_bytes
  *   −EDEADLK       it would wait for a subscriber that this very thread reads
- *   −LSHM_EGONE    it waited and the broker is gone: nobody can say whether the readers live
+ *   −LSHM_EGONE    the broker is gone, so that nobody can say whether the readers live, and calls
+ *                  waited for the context's timeout_ns in which they gave nothing back
  * A loan is also the right to publish: publish never waits and never fails for want of room.
  * With LSHM_PUBLISHER_DROP_NEWEST a loan that would get −LSHM_EAGAIN gets scratch memory instead,
  * shared by all such loans; to publish it is to drop it: 0, counted, and seq is LSHM_SEQ_NONE.
@@ -175,8 +176,9 @@ int lshm_publisher_abort_batch(struct lshm_publisher *publisher, struct lshm_mes
 /* Copies `length` bytes into a loan and publishes it. */
 int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length);
 /*
- * 1 when a loan would not have to wait, 0 when that did not happen in time; −LSHM_ENOSLOT, −EDEADLK
- * as above. With slots it waits for one, also when the next message would fit an entry.
+ * 1 when a loan would not have to wait, 0 when that did not happen in time; −LSHM_ENOSLOT,
+ * −LSHM_EGONE, −EDEADLK as above. With slots it waits for one, also when the next message would fit
+ * an entry.
  */
 int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns);
 
@@ -249,8 +251,9 @@ int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
                                   struct lshm_message *messages, size_t count);
 /*
  * 1 when there is something to take (or an error to be told), 0 when there was nothing in time,
- * −LSHM_EGONE when nothing can come any more: no publisher, and the broker is gone. −EINVAL when it
- * would have to wait with LSHM_SUBSCRIBER_NEVER_WAITS.
+ * −LSHM_EGONE when the broker is gone, so that nobody can say whether the publishers live: at once
+ * when it reads none, else when nothing came for timeout_ns of the context, over all calls.
+ * −EINVAL when it would have to wait with LSHM_SUBSCRIBER_NEVER_WAITS.
  */
 int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns);
 

@@ -128,11 +128,17 @@ int lsi_wait_add_channel(struct lshm_context *context, int fd);
 /* Whether packets in the control socket end a wait; its hang-up always does. */
 void lsi_wait_watch_control(struct lshm_context *context, bool watch);
 /*
- * Sleeps until ready() says so or the deadline (CLOCK_MONOTONIC, UINT64_MAX: none): 1 or 0. Without
- * a broker 0 comes after the time of a request at the latest: then nobody can say that a peer died.
+ * Without a broker nobody can say that a peer died: a port's waits end when all of them together
+ * took a request's time in which nothing moved. 0 or −LSHM_EGONE; `moved` is any number that
+ * changes when the port gets something done.
+ */
+int lsi_wait_alone(const struct lshm_context *context, struct lsi_alone *alone, uint64_t moved);
+/*
+ * Sleeps until ready() says so or the deadline (CLOCK_MONOTONIC, UINT64_MAX: none): 1, 0, or
+ * −LSHM_EGONE when the time without a broker is over first. Looks once, however late it is.
  */
 int lsi_wait(struct lshm_context *context, lsi_ready_function *ready, void *port,
-             uint64_t deadline_ns);
+             struct lsi_alone *alone, uint64_t deadline_ns);
 /* Wakes this process's own sleepers. */
 void lsi_wait_kick(struct lshm_context *context);
 /*

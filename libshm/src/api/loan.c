@@ -146,7 +146,8 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
     uint64_t now = lsi_now_ns();
     uint64_t deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
     uint64_t spin_end = now + publisher->spin_ns;
-    int r, woken;
+    const struct lsi_publication *p = &publisher->publication;
+    int r, woken = 0;
 
     if (spin_end > deadline)
         spin_end = deadline;
@@ -161,18 +162,19 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
         return -EDEADLK;
     if (publisher->flags & LSHM_PUBLISHER_NEVER_WAITS)
         return r;
-    while (r == -LSHM_EAGAIN && lsi_now_ns() < deadline) {
+    if (r == -LSHM_EAGAIN)
+        woken = lsi_wait_alone(publisher->context, &publisher->alone,
+                               p->writer.tail + p->committed);
+    while (r == -LSHM_EAGAIN && woken >= 0 && lsi_now_ns() < deadline) {
         publisher->lacks_slot = publisher_lacks_slot(publisher);
         store_waiting(publisher, true);
         /* The sleep's own fence (S1) stands between the waiting word and its look. */
-        woken = lsi_wait(publisher->context, lsi_publisher_ready, publisher, deadline);
+        woken = lsi_wait(publisher->context, lsi_publisher_ready, publisher, &publisher->alone,
+                         deadline);
         store_waiting(publisher, false);
         r = make_room(publisher, slot);
-        /* RLX: set once. */
-        if (r == -LSHM_EAGAIN && !woken && lsi_load_relaxed(&publisher->context->broken) != 0)
-            return -LSHM_EGONE;
     }
-    return r;
+    return r == -LSHM_EAGAIN && woken < 0 ? woken : r;
 }
 
 static int get_room(struct lshm_publisher *publisher, bool slot)

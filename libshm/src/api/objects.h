@@ -81,6 +81,12 @@ struct lsi_waiter {
     bool covered; /* the leader has looked at it behind its fence */
 };
 
+/* How long a port's waits have brought nothing since the broker is gone, over all its calls. */
+struct lsi_alone {
+    uint64_t since_ns; /* 0: not yet */
+    uint64_t moved;    /* what the port had got done then */
+};
+
 LIST_HEAD(lsi_waiter_list, lsi_waiter);
 LIST_HEAD(lsi_peer_list, lsi_peer);
 LIST_HEAD(lsi_leaving_list, lsi_leaving);
@@ -169,6 +175,7 @@ struct lshm_publisher {
     uint64_t aborts;
     uint64_t dropped;
     uint64_t waiting_generation;
+    struct lsi_alone alone;
     bool wants_room;            /* a loan was refused while the descriptor is polled */
     bool lacks_slot;            /* it waits for a slot, not for room in the ring */
     uint32_t busy;              /* debug builds: in use by a thread */
@@ -236,6 +243,7 @@ struct lshm_subscriber {
     pthread_mutex_t release_lock;   /* other threads' releases against links that go */
     uint64_t released;              /* list of releases by other threads (sample.c) */
     struct lsi_account before;      /* of links that have left */
+    struct lsi_alone alone;
     uint32_t busy;
 };
 

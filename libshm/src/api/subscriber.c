@@ -242,6 +242,21 @@ LSI_API void lshm_subscriber_close(struct lshm_subscriber *subscriber)
     subscriber_free(subscriber);
 }
 
+/* Whether a wait that brings nothing has an end: 0 or −LSHM_EGONE. */
+static int wait_alone(struct lshm_subscriber *subscriber)
+{
+    struct lsi_account sum = subscriber->before;
+
+    /* RLX: set once. */
+    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->context->broken) == 0))
+        return 0;
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL)
+            lsi_account_add(&sum, &subscriber->links[i]->account);
+    return lsi_wait_alone(subscriber->context, &subscriber->alone,
+                          sum.taken + lsi_account_lost(&sum));
+}
+
 static int wait_for_message(struct lshm_subscriber *subscriber, int64_t timeout_ns)
 {
     uint64_t now = lsi_now_ns();
@@ -255,13 +270,15 @@ static int wait_for_message(struct lshm_subscriber *subscriber, int64_t timeout_
         now = lsi_now_ns();
     }
     do {
-        int woken = lsi_wait(subscriber->context, lsi_subscriber_ready, subscriber, deadline);
+        int woken = lsi_wait(subscriber->context, lsi_subscriber_ready, subscriber,
+                             &subscriber->alone, deadline);
 
         if (lsi_subscriber_has(subscriber))
             return 1;
+        if (woken < 0)
+            return woken;
         /* RLX: set once. */
-        if (lsi_load_relaxed(&subscriber->context->broken) != 0 &&
-            (!woken || subscriber->links_count == 0) && lsi_now_ns() < deadline)
+        if (lsi_load_relaxed(&subscriber->context->broken) != 0 && subscriber->links_count == 0)
             return -LSHM_EGONE;
     } while (lsi_now_ns() < deadline);
     return 0;
@@ -274,13 +291,10 @@ LSI_API int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t tim
     LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
     if (!lsi_port_enter(&subscriber->busy))
         return -LSHM_EBUSY;
-    if (LSI_LIKELY(lsi_subscriber_has(subscriber)))
-        r = 1;
-    else if (timeout_ns == 0)
-        r = 0;
-    else if (subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS)
+    r = lsi_subscriber_has(subscriber) ? 1 : wait_alone(subscriber);
+    if (r == 0 && timeout_ns != 0 && subscriber->flags & LSHM_SUBSCRIBER_NEVER_WAITS)
         r = -EINVAL;
-    else
+    else if (r == 0 && timeout_ns != 0)
         r = wait_for_message(subscriber, timeout_ns);
     lsi_port_leave(&subscriber->busy);
     return r;

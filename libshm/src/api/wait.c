@@ -283,44 +283,50 @@ static void follow(struct lshm_context *context, struct lsi_waiter *self, uint64
     }
 }
 
-/* Without a broker nobody says that the peer waited for has died: the wait ends when a request's
- * time is over, counted from when it was noticed (*since_ns, 0 before). */
-static uint64_t bound_alone(const struct lshm_context *context, uint64_t *since_ns,
-                            uint64_t deadline_ns)
+/* When the port's time without a broker is over; counted from when it was noticed. */
+static uint64_t alone_until(const struct lshm_context *context, struct lsi_alone *alone)
 {
-    uint64_t end;
-
     /* RLX: set once. */
     if (LSI_LIKELY(lsi_load_relaxed(&context->broken) == 0))
-        return deadline_ns;
-    if (*since_ns == 0)
-        *since_ns = lsi_now_ns();
-    end = *since_ns + (uint64_t)context->timeout_ns;
-    return end < deadline_ns ? end : deadline_ns;
+        return UINT64_MAX;
+    if (alone->since_ns == 0)
+        alone->since_ns = lsi_now_ns();
+    return alone->since_ns + (uint64_t)context->timeout_ns;
+}
+
+int lsi_wait_alone(const struct lshm_context *context, struct lsi_alone *alone, uint64_t moved)
+{
+    if (alone->moved != moved)
+        *alone = (struct lsi_alone){ .moved = moved };
+    return lsi_now_ns() < alone_until(context, alone) ? 0 : -LSHM_EGONE;
 }
 
 int lsi_wait(struct lshm_context *context, lsi_ready_function *ready, void *port,
-             uint64_t deadline_ns)
+             struct lsi_alone *alone, uint64_t deadline_ns)
 {
     struct lsi_waiter self = { .ready = ready, .port = port };
-    uint64_t alone_since = 0;
+    uint64_t alone_end, end, now;
 
     if (ready(port))
         return 1;
     pthread_mutex_lock(&context->sleep_lock);
     LIST_INSERT_HEAD(&context->waiters, &self, entry);
-    while (!self.found && lsi_now_ns() < deadline_ns) {
+    do {
+        alone_end = alone_until(context, alone);
+        end = alone_end < deadline_ns ? alone_end : deadline_ns;
         if (context->leading)
-            follow(context, &self, deadline_ns);
+            follow(context, &self, end);
         else
-            lead(context, deadline_ns);
+            lead(context, end);
         if (!self.found)
             self.found = ready(port);
-        deadline_ns = bound_alone(context, &alone_since, deadline_ns);
-    }
+        now = lsi_now_ns();
+    } while (!self.found && now < end);
     LIST_REMOVE(&self, entry);
     pthread_mutex_unlock(&context->sleep_lock);
-    return self.found;
+    if (self.found)
+        return 1;
+    return now < alone_end ? 0 : -LSHM_EGONE;
 }
 
 LSI_API int lshm_context_get_fd(struct lshm_context *context)
