@@ -307,7 +307,10 @@ static int find_sample(const struct lshm_subscriber *subscriber, const struct ls
         link->publisher != m->publisher || sample >= link->window.window + link->window.holds)
         return -LSHM_ESTALE;
     s = &link->window.samples[sample];
-    if ((s->generation & 0xffffu) != TOKEN_GENERATION(m->token) || s->seq != m->seq)
+    /* RLX: the taker's thread may release it, and use it again, at this moment. What is out does
+     * not change; that something else was taken for it is found by the drain. */
+    if ((lsi_load_relaxed(&s->generation) & 0xffffu) != TOKEN_GENERATION(m->token) ||
+        lsi_load_relaxed(&s->seq) != m->seq)
         return -LSHM_ESTALE; /* the generation goes up at the release */
     *ret_link = link;
     *ret_sample = sample;

@@ -29,6 +29,7 @@
 
 #include <lshm/abi.h>
 
+#include "base/atomic.h"
 #include "core/cell.h"
 
 #define LSI_SAMPLE_FREE 0u
@@ -37,7 +38,7 @@
 #define LSI_SAMPLE_COPIED 3u
 
 struct lsi_sample {
-    uint64_t seq;
+    uint64_t seq;        /* this and the generation: any thread may look (api/sample.c) */
     uint32_t generation; /* +1 at each release: a token is good once */
     uint32_t hold;       /* index in the hold table while HELD */
     uint64_t pending;    /* for the owner: its list of releases by other threads */
@@ -89,13 +90,14 @@ int lsi_window_announce(struct lsi_window *window, const struct lshm_ring *ring,
 /* Moves the cursor as far as it can go. Returns whether a publisher could gain by it. */
 bool lsi_window_settle(struct lsi_window *window, uint64_t now_ns);
 
-/* Message `position` was taken: its sample. Room was made. */
+/* Message `position` was taken: its sample. Room was made. DIE none: private memory. */
 static inline uint32_t lsi_window_add(struct lsi_window *w, bool copied)
 {
     uint32_t index = w->free_samples[--w->free_count];
     struct lsi_sample *sample = &w->samples[index];
 
-    sample->seq = w->position;
+    /* RLX: another thread compares it with what a token says, and is told its own by the taker. */
+    lsi_store_relaxed(&sample->seq, w->position);
     sample->state = LSI_SAMPLE_WINDOW;
     sample->copied = copied;
     w->at[w->position & w->mask] = index;
@@ -106,7 +108,8 @@ static inline uint32_t lsi_window_add(struct lsi_window *w, bool copied)
 /* Drops the sample's hold. */
 void lsi_window_drop(struct lsi_window *window, struct lsi_sample *sample);
 
-/* A sample that is out is done with. Settle once per call when all are marked. */
+/* A sample that is out is done with. Settle once per call when all are marked. DIE none: private
+ * memory; a hold is dropped as lsi_cell_drop says. */
 static inline void lsi_window_release(struct lsi_window *w, uint32_t index)
 {
     struct lsi_sample *sample = &w->samples[index];
@@ -118,7 +121,9 @@ static inline void lsi_window_release(struct lsi_window *w, uint32_t index)
         lsi_window_drop(w, sample);
     }
     sample->state = LSI_SAMPLE_FREE;
-    sample->generation++;
+    /* RLX: another thread compares it with its token's; before it relies on that it has taken the
+     * sample's pending word, which the drain gives back after this (L4, L5). */
+    lsi_store_relaxed(&sample->generation, sample->generation + 1);
     w->free_samples[w->free_count++] = index;
 }
 
