@@ -150,8 +150,9 @@ static void fill_link(struct broker *broker, uint32_t index, void *ret_record)
         record->control_bytes = region->record->bytes;
         record->cell_line = from->cell.line;
     }
-    record->state =
-        record_state(&from->record) == LINK_LEFT ? LSHM_ROW_GONE : LSHM_ROW_LIVE;
+    record->state = record_state(&from->record) == LINK_LEFT ? LSHM_ROW_GONE
+                    : from->is_evicted                       ? LSHM_ROW_EVICTED
+                                                             : LSHM_ROW_LIVE;
     record->window = from->window;
     record->holds = from->holds;
     record->flags = subscriber->record->flags;

@@ -31,7 +31,8 @@ static int is_pending(const struct link *link)
     return record_state(&link->record->record) == LINK_WANTED;
 }
 
-int link_make(struct broker *broker, struct publisher *publisher, struct subscriber *subscriber)
+static int make(struct broker *broker, struct publisher *publisher, struct subscriber *subscriber,
+                uint32_t is_again)
 {
     const struct lshm_ref none = {REGISTRY_NO_PART, 0};
     struct link_record *record = table_take(&broker->tables[TABLE_LINKS]);
@@ -45,6 +46,7 @@ int link_make(struct broker *broker, struct publisher *publisher, struct subscri
     record->cell = none;
     record->board_record = none;
     record->row = ROSTER_NO_ROW;
+    record->is_again = is_again;
     record->is_new = record_state(&publisher->record->record) == PUBLISHER_LINKING;
     link = BROKER_PRIVATE(broker, TABLE_LINKS, links, record);
     memset(link, 0, sizeof(*link));
@@ -61,6 +63,17 @@ int link_make(struct broker *broker, struct publisher *publisher, struct subscri
     publisher->pending_count++;
     subscriber->pending_count++;
     return link_advance(broker, link);
+}
+
+int link_make(struct broker *broker, struct publisher *publisher, struct subscriber *subscriber)
+{
+    return make(broker, publisher, subscriber, 0);
+}
+
+int link_make_again(struct broker *broker, struct publisher *publisher,
+                    struct subscriber *subscriber)
+{
+    return make(broker, publisher, subscriber, 1);
 }
 
 static int place(struct broker *broker, struct link *link)
@@ -101,7 +114,7 @@ static void tell_ring(struct broker *broker, struct link *link)
         .client = publisher->record->client,
         .cell = record->cell,
         .record = record->board_record,
-        .flags = record->is_new ? LSI_CTL_RING_NEW : 0,
+        .flags = record->is_again ? LSI_CTL_RING_AGAIN : record->is_new ? LSI_CTL_RING_NEW : 0,
         .window = record->window,
         .holds = record->holds,
         .geometry = publisher->record->geometry,

@@ -16,6 +16,9 @@
 /* A new link, and as far as it goes: as link_advance(); −LSHM_ELIMIT, too many; −LSHM_EQUOTA,
  * grant_explain() says why. */
 int link_make(struct broker *broker, struct publisher *publisher, struct subscriber *subscriber);
+/* The same, for a subscriber that was evicted from this publisher. */
+int link_make_again(struct broker *broker, struct publisher *publisher,
+                    struct subscriber *subscriber);
 /* As far as it goes: 1 LIVE, 0 it waits for the subscriber's client, −errno. */
 int link_advance(struct broker *broker, struct link *link);
 /* RING and PEER pushes for what was not acknowledged. */

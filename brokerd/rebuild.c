@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "evict.h"
 #include "lines.h"
 #include "link.h"
 #include "memory.h"
@@ -135,6 +136,8 @@ static void redo_link(struct broker *broker, struct link *link)
         link_tell(broker, link);
     else if (state == LINK_PLACED)
         (void)link_advance(broker, link);
+    if (state == LINK_LIVE && link->record->is_evicted)
+        evict_redo(broker, link);
 }
 
 static void redo_publisher(struct broker *broker, struct publisher *publisher)

@@ -58,6 +58,8 @@ struct client_record {
     int32_t process_fd;
     uint32_t uid;
     uint32_t is_inspector;
+    uint32_t has_barrier; /* takes part in barriers of all processes */
+    uint32_t reserved;
     uint64_t pid;
     uint64_t since_ns;
     uint64_t hello_id;
@@ -147,6 +149,8 @@ struct link_record {
     uint32_t window;              /* granted: at most what the subscriber asked for */
     uint32_t holds;
     uint32_t is_new;              /* the ring was opened after the subscription */
+    uint32_t is_again;            /* takes the place of one that was evicted */
+    uint32_t is_evicted;          /* it gates no more; its window is the publisher's to respect */
     uint32_t is_ring_acknowledged;
     uint32_t is_peer_acknowledged;
 };

@@ -164,6 +164,17 @@ static void set_row_state(struct lshm_roster_row *row, uint64_t generation, uint
     lsi_store_release(&row->state, generation << LSHM_ROW_GENERATION_SHIFT | state);
 }
 
+/* A lossless reader that no barrier reaches is given a longer quarantine, should it be evicted. */
+static uint32_t row_flags(const struct link *link)
+{
+    const struct subscriber *subscriber = link->subscriber;
+    uint32_t flags = subscriber->record->flags;
+
+    if (!(flags & LSHM_READER_LOSSY) && !subscriber->client->record->has_barrier)
+        flags |= LSHM_READER_EVICTABLE;
+    return flags;
+}
+
 static void write_fields(struct broker *broker, struct lshm_roster_row *row,
                          const struct link *link)
 {
@@ -175,7 +186,7 @@ static void write_fields(struct broker *broker, struct lshm_roster_row *row,
     lsi_store_relaxed(&row->cell.part, record->cell.part);        /* RLX: as above */
     lsi_store_relaxed(&row->cell.line, record->cell.line);        /* RLX: as above */
     lsi_store_relaxed(&row->link, link_number(broker, link));     /* RLX: as above */
-    lsi_store_relaxed(&row->flags, subscriber->flags);            /* RLX: as above */
+    lsi_store_relaxed(&row->flags, row_flags(link));              /* RLX: as above */
     lsi_store_relaxed(&row->window, record->window);          /* RLX: as above */
     lsi_store_relaxed(&row->holds, record->holds);            /* RLX: as above */
     lsi_store_relaxed(&row->orphan_mask, (uint64_t)0);            /* RLX: as above */
@@ -281,14 +292,53 @@ void roster_write_reader(struct broker *broker, struct link *link)
     lsi_store_relaxed(&reader->state, (uint64_t)LSHM_LINK_LIVE);
 }
 
+void roster_evict_reader(struct broker *broker, struct link *link)
+{
+    struct lshm_board_reader *reader = reader_record(link);
+
+    if (!reader || reader->link != link_number(broker, link))
+        return;
+    /* ORD X1 release -> D2: the reader takes nothing more; the barrier behind this store, or a
+     * quarantine as long as the ring, covers a reader that looked before it.
+     * DIE X1: told, and its row still gates: the registry says so, the successor does it again. */
+    lsi_store_release(&reader->state, (uint64_t)LSHM_LINK_EVICTED);
+    outbox_look(broker, link->subscriber->client);
+}
+
+void roster_evict_row(struct broker *broker, struct link *link)
+{
+    struct publisher *publisher = link->publisher;
+    struct lshm_board_publisher *board = board_record(publisher);
+    struct lshm_roster_row *row;
+    uint64_t state;
+
+    if (!board || link->record->row == ROSTER_NO_ROW)
+        return;
+    row = row_at(publisher, link->record->row);
+    if (!row || row->link != link_number(broker, link))
+        return;
+    /* RLX: the broker's own last value. */
+    state = lsi_load_relaxed(&row->state);
+    if ((state & LSHM_ROW_STATE_MASK) != LSHM_ROW_LIVE)
+        return;
+    set_row_state(row, state >> LSHM_ROW_GENERATION_SHIFT, LSHM_ROW_EVICTED);
+    bump_version(board);
+    outbox_look(broker, publisher->client);
+}
+
 void roster_end_reader(struct broker *broker, struct link *link)
 {
     struct lshm_board_reader *reader = reader_record(link);
 
     if (!reader || reader->link != link_number(broker, link))
         return;
-    /* RLX: the release of the state covers it. */
-    lsi_store_relaxed(&reader->final_tail, link->publisher->record->final_tail);
+    /* ORD X3 release -> X4: an evicted reader learns from it alone how much it has lost; for others
+     * the release of the state covers it. */
+    lsi_store_release(&reader->final_tail, link->publisher->record->final_tail);
+    if (link->record->is_evicted) {
+        outbox_look(broker, link->subscriber->client);
+        return;
+    }
     /* ORD D1 release -> D2: who sees DEAD sees the final tail.
      * DIE D1: the publisher is ENDED in the registry; the successor says DEAD again. */
     lsi_store_release(&reader->state, (uint64_t)LSHM_LINK_DEAD);

@@ -11,6 +11,7 @@
 
 #include "channel.h"
 #include "client.h"
+#include "evict.h"
 #include "inspect.h"
 #include "link.h"
 #include "log.h"
@@ -164,6 +165,7 @@ static void hello(struct broker *broker, struct client *client,
         }
         memcpy(client->record->name, request->name, sizeof(request->name));
         client->record->is_inspector = (request->flags & LSI_CTL_HELLO_INSPECTOR) != 0;
+        client->record->has_barrier = (request->flags & LSI_CTL_HELLO_BARRIER) != 0;
     } else if (client->record->hello_id != request->header.id) {
         session_cut(broker, client, -LSHM_EPROTO, "a second HELLO");
         return;
@@ -259,6 +261,12 @@ static void handle_port(struct broker *broker, struct client *client,
         break;
     case LSI_CTL_LINK_RESET:
         subscriber_reset(broker, client, &packet->link);
+        break;
+    case LSI_CTL_EVICT:
+        evict(broker, client, &packet->evict);
+        break;
+    case LSI_CTL_REJOIN:
+        evict_rejoin(broker, client, &packet->link);
         break;
     case LSI_CTL_CHANNEL:
         channel_make(broker, client, packet->channel.peer);

@@ -132,6 +132,7 @@ static void do_pub(const char *arguments)
         .loans_max = (uint32_t)agent_option(arguments, "loans", 0),
         .flags = (uint32_t)agent_option(arguments, "flags", 0),
         .history = (uint32_t)agent_option(arguments, "history", 0),
+        .stall_ns = agent_option(arguments, "stall_ms", 0) * AGENT_MS,
     };
     long long wait_ms = agent_option(arguments, "wait_ms", 0);
     struct agent_writer *writer = calloc(1, sizeof *writer);
@@ -205,6 +206,7 @@ static void do_pstat(const char *arguments)
         { "unmapped", s.unmapped },   { "slots", s.slots },     { "free", s.slots_free },
         { "loaned", s.slots_loaned }, { "window", s.slots_window }, { "limbo", s.slots_limbo },
         { "quarantine", s.slots_quarantine }, { "dropped", s.dropped },
+        { "evicted", s.evicted },
     };
 
     if (r < 0)

@@ -13,7 +13,8 @@
  *
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
  *   attach PATH timeout_ms=                detach          reattach PATH COUNT
- *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags= history=    close_pub P
+ *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags= history=
+ *       stall_ms=                                                                close_pub P
  *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
@@ -30,6 +31,7 @@
  *   sleep S ms=                            waits for nothing; answers the CPU time it took, in us
  *   cpu                                    CPU time of this process so far, in us
  *   limit fds|bytes N     uid N            setrlimit, setuid
+ *   deny                                   membarrier(2) fails from now on
  *   churn TOPIC COUNT                      opens and closes a publisher and a subscriber
  *   fork       a child that does nothing; its pid       exec       this process does nothing more
  *   exit

@@ -154,6 +154,8 @@ static int take_some(struct agent_reader *reader, struct lshm_message *m, size_t
 
         if (got < 0)
             agent_no(got, "take");
+        if (got == -LSHM_EEVICTED)
+            reader->loses = true;
         for (int i = 0; i < got; i++)
             if (check(reader, &m[i]) < 0)
                 return -1;

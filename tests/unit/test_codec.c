@@ -36,6 +36,8 @@ static const struct sample requests[] = {
     {LSI_CTL_STATUS, sizeof(struct lsi_ctl_header), 0},
     {LSI_CTL_LIST, sizeof(struct lsi_ctl_list), 0},
     {LSI_CTL_REGION, sizeof(struct lsi_ctl_region), 0},
+    {LSI_CTL_EVICT, sizeof(struct lsi_ctl_evict), 0},
+    {LSI_CTL_REJOIN, sizeof(struct lsi_ctl_link), 0},
 };
 
 #define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
@@ -207,7 +209,7 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.entries_offset, 0xff),
         FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.segment_count, 0),
         FLAW(&answers[11], lsi_ctl_push_part, bytes, 0),
-        FLAW(&answers[13], lsi_ctl_push_ring, flags, 2),
+        FLAW(&answers[13], lsi_ctl_push_ring, flags, 4),
         FLAW(&answers[13], lsi_ctl_push_ring, geometry.slot_bytes, 0xff),
         FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
     };

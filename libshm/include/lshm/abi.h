@@ -170,11 +170,11 @@ struct lshm_roster_row {
 #define LSHM_LINK_FREE 0u
 #define LSHM_LINK_LIVE 1u
 #define LSHM_LINK_DEAD 2u     /* the publisher is gone; nothing at or past final_tail exists */
-#define LSHM_LINK_EVICTED 3u
+#define LSHM_LINK_EVICTED 3u  /* nothing more may be taken through this cell */
 struct lshm_board_reader {
     uint64_t state;             /*  0 broker LSHM_LINK_… */
     uint64_t link;              /*  8 broker number of the pair */
-    uint64_t final_tail;        /* 16 broker valid once DEAD */
+    uint64_t final_tail;        /* 16 broker valid once DEAD; EVICTED: once it is not 0 */
     uint64_t closing_floor;     /* 24 broker messages below are closed to a lossy reader */
     uint64_t publisher;         /* 32 broker the port's number */
     uint64_t reserved_40[11];   /* 40        zero */

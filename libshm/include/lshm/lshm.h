@@ -136,6 +136,8 @@ struct lshm_publisher_options {
     uint64_t spin_ns;        /* of that, how long it spins before it sleeps */
     uint32_t flags;          /* LSHM_PUBLISHER_… */
     uint32_t history;        /* messages kept for newcomers, at most 3/4 of ring_entries */
+    int64_t stall_ns;        /* a lossless subscriber that holds this publisher up for so long, not
+                                moving, loses its place (−LSHM_EEVICTED there); 0: never */
 };
 
 int lshm_publisher_open(struct lshm_context *context, const char *topic,
@@ -198,6 +200,7 @@ struct lshm_publisher_statistics {
     uint64_t slots_quarantine;
     uint64_t joined;         /* readers that get what is published from now on */
     uint64_t dropped;        /* messages dropped for want of room, with DROP_NEWEST */
+    uint64_t evicted;        /* subscribers that lost their place */
 };
 int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
                                   struct lshm_publisher_statistics *statistics);
@@ -236,7 +239,9 @@ void lshm_subscriber_close(struct lshm_subscriber *subscriber);
  * The next message: 1, 0 when there is none, −LSHM_EHELD when window and holds are full of samples
  * not released, −LSHM_ECORRUPT when a descriptor made no sense (it is counted and passed over),
  * once −ENOMEM when a new publisher's memory could not be mapped: its messages do not come; once
- * −EMFILE when no descriptors were left for it: they come when there are.
+ * −EMFILE when no descriptors were left for it: they come when there are; once −LSHM_EEVICTED when
+ * it has held up a publisher for longer than that one's stall limit: it goes on at that publisher's
+ * live end, what it missed is lost and counted (lost_evicted), samples that are out stay good.
  */
 int lshm_subscriber_take(struct lshm_subscriber *subscriber, struct lshm_message *ret_message);
 /* Done with a sample: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. Any order, any thread. */

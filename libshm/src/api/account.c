@@ -85,7 +85,7 @@ int lsi_link_pass_lapped(struct lsi_link *link)
 
 uint64_t lsi_link_ahead(const struct lsi_link *link)
 {
-    uint64_t end = end_of(link);
+    uint64_t end = link->evicted ? 0 : end_of(link); /* evicted: its successor counts */
     uint64_t ahead = end > link->window.position ? end - link->window.position : 0;
 
     /* A lossy reader can be further behind than the ring is long. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
+#include "os/barrier.h"
 #include "api/session.h"
 #include "os/memory.h"
 #include "os/path.h"
@@ -137,6 +138,8 @@ static int attach(struct lshm_context *context, const char *name, struct lshm_er
     struct lsi_ctl_packet reply;
     int r;
 
+    if (lsi_barrier_register() == 0)
+        hello.flags = LSI_CTL_HELLO_BARRIER;
     lsi_ctl_set_text(hello.name, sizeof hello.name, name);
     r = lsi_control_request(context, &hello.header, sizeof hello, &reply, reterr_error);
     if (r == 0)

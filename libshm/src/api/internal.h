@@ -165,7 +165,7 @@ bool lsi_subscriber_knows(const struct lshm_subscriber *subscriber, uint64_t lin
 void lsi_subscriber_adopt(struct lshm_subscriber *subscriber);
 /* Leaves rings that are dead, drained and without samples. */
 void lsi_subscriber_prune(struct lshm_subscriber *subscriber);
-/* Looks at the board once: dead, final tail. False: nothing can be taken from it any more. */
+/* Looks at the board once: dead, final tail, evicted. False: nothing more can be taken from it. */
 bool lsi_link_look(struct lsi_link *link);
 /* Signals the publisher if it waits for what was just released. */
 void lsi_link_notify(struct lsi_link *link);
@@ -175,6 +175,27 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber);
 /* As take would, up to the look; _ready only looks. */
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber);
 bool lsi_subscriber_ready(void *subscriber);
+
+/* evict.c */
+/* The board says that the link has lost its place. */
+void lsi_link_evict(struct lsi_link *link);
+/* Evicted: nothing of its window is in use any more, so the publisher may have its slots. */
+void lsi_link_close_if_empty(struct lsi_link *link);
+/* The successor of an evicted link of the same publisher has joined, or will start here at least:
+ * NULL when there is none. */
+struct lsi_link *lsi_link_predecessor(const struct lsi_link *link);
+void lsi_link_replaced(struct lsi_link *evicted, uint64_t start);
+/* Evicted links whose publishers have ended. */
+void lsi_subscriber_end_evictions(struct lshm_subscriber *subscriber);
+/* −LSHM_EEVICTED, once; asks for new places. */
+int lsi_subscriber_tell_evictions(struct lshm_subscriber *subscriber);
+/* With control held: asks again, a new worker may not know. */
+void lsi_subscribers_rejoin(struct lshm_context *context);
+/*
+ * A publisher has no room to publish `gain` more: asks the broker to evict who has gated for longer
+ * than its stall limit. Returns when to look again (CLOCK_MONOTONIC), UINT64_MAX: never.
+ */
+uint64_t lsi_publisher_watch_stalls(struct lshm_publisher *publisher, uint64_t gain);
 
 /* account.c */
 /*

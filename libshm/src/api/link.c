@@ -162,16 +162,21 @@ static void join(struct lsi_link *link)
     uint32_t size = window->window < most ? window->window : most;
     /* RLX: a hint. Older is earlier, and the join raises what is too early. */
     uint64_t start = link->fresh ? 0 : lsi_load_relaxed(&link->reader.ring->tail);
+    struct lsi_link *before = lsi_link_predecessor(link);
     uint64_t history = link->geometry.history;
 
     if (history > subscriber->history)
         history = subscriber->history;
-    if (!link->fresh)
+    if (before != NULL)
+        start = start > before->window.position ? start : before->window.position;
+    else if (!link->fresh)
         start = start > history ? start - history : 0;
     lsi_store_relaxed(&window->cell->link, link->number); /* RLX: for inspectors */
     link->start = lsi_cell_join(window->cell, link->reader.ring, start);
     if (link->fresh)
         link->account.lost_start = link->start;
+    if (before != NULL)
+        lsi_link_replaced(before, link->start);
     lsi_window_init(window, window->cell, size, window->holds, link->start);
     lsi_link_count(link);
 }
@@ -324,18 +329,27 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
     }
     while (subscriber->links_count > 0 && subscriber->links[subscriber->links_count - 1] == NULL)
         subscriber->links_count--;
+    if (subscriber->rejoining > 0) /* what it has left may have been in the way */
+        lsi_subscribers_rejoin(context);
     subscriber->drained = busy;
     pthread_mutex_unlock(&context->control);
 }
 
 bool lsi_link_look(struct lsi_link *link)
 {
-    if (link->drained)
+    if (link->drained || link->evicted)
         return false;
     if (!link->dead) {
-        /* ORD D2 acquire <- D1: the final tail is there once the state says DEAD. */
-        if (lsi_load_acquire(&link->record->state) != LSHM_LINK_DEAD)
+        /* ORD D2 acquire <- D1, X1: the final tail is there once the state says DEAD; what is read
+         * behind a look that says LIVE, up to B from the cursor, the quarantine covers. */
+        uint64_t state = lsi_load_acquire(&link->record->state);
+
+        if (LSI_LIKELY(state == LSHM_LINK_LIVE))
             return true;
+        if (state == LSHM_LINK_EVICTED) {
+            lsi_link_evict(link);
+            return false;
+        }
         /* RLX: after D2. */
         link->final_tail = lsi_load_relaxed(&link->record->final_tail);
         link->dead = true;

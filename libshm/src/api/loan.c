@@ -123,6 +123,14 @@ static bool waits_for_itself(struct lshm_publisher *publisher, uint64_t gain)
     return found;
 }
 
+/* After a refusal: until when who gates may go on doing so. */
+static uint64_t watch_stalls(struct lshm_publisher *publisher)
+{
+    uint64_t gain = publisher_lacks_slot(publisher) ? 1 : ring_gain(publisher);
+
+    return lsi_publisher_watch_stalls(publisher, gain);
+}
+
 static void store_waiting(struct lshm_publisher *publisher, bool waiting)
 {
     struct lsi_publication *p = &publisher->publication;
@@ -166,11 +174,13 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
         woken = lsi_wait_alone(publisher->context, &publisher->alone,
                                p->writer.tail + p->committed);
     while (r == -LSHM_EAGAIN && woken >= 0 && lsi_now_ns() < deadline) {
+        uint64_t until = watch_stalls(publisher);
+
         publisher->lacks_slot = publisher_lacks_slot(publisher);
         store_waiting(publisher, true);
         /* The sleep's own fence (S1) stands between the waiting word and its look. */
         woken = lsi_wait(publisher->context, lsi_publisher_ready, publisher, &publisher->alone,
-                         deadline);
+                         until < deadline ? until : deadline);
         store_waiting(publisher, false);
         r = make_room(publisher, slot);
     }
@@ -190,6 +200,8 @@ static int get_room(struct lshm_publisher *publisher, bool slot)
     }
     if (r == -LSHM_EAGAIN && publisher->wait_ns != 0)
         r = wait_for_room(publisher, slot, publisher->wait_ns);
+    else if (r == -LSHM_EAGAIN)
+        watch_stalls(publisher);
     if (r == -LSHM_EAGAIN && !(publisher->flags & LSHM_PUBLISHER_DROP_NEWEST)) {
         publisher->refused++;
         /* RLX: a counter for inspectors. */

@@ -176,6 +176,8 @@ struct lshm_publisher {
     uint64_t dropped;
     uint64_t waiting_generation;
     struct lsi_alone alone;
+    int64_t stall_ns;           /* how long a lossless reader may gate; 0: for ever */
+    uint64_t evict_asked_ns;
     bool wants_room;            /* a loan was refused while the descriptor is polled */
     bool lacks_slot;            /* it waits for a slot, not for room in the ring */
     uint32_t busy;              /* debug builds: in use by a thread */
@@ -213,6 +215,8 @@ struct lsi_link {
     bool lossy;
     bool dead;                      /* DEAD was seen; drain up to final_tail */
     bool drained;                   /* nothing more to take */
+    bool evicted;                   /* its place is lost: nothing more may be taken through it */
+    bool closed;                    /* evicted, and its cell says that its window is empty */
     uint64_t final_tail;
     uint64_t signalled;             /* waiting generation signalled last */
     struct lsi_account account;
@@ -236,6 +240,8 @@ struct lshm_subscriber {
     struct lsi_link **links;        /* LSI_LINKS_MAX, by index; NULL: unused */
     uint32_t links_count;           /* highest used index + 1 */
     uint32_t drained;               /* links that may be left when their samples are back */
+    uint32_t evictions;             /* that the application was not told of */
+    uint32_t rejoining;             /* evicted links whose loss is not known yet */
     int failed;                     /* a ring could not be mapped: take says so, once */
     uint32_t next_link;             /* fair take: where the next call starts */
     struct lsi_link_queue incoming; /* under control */

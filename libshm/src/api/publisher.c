@@ -287,6 +287,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
     publisher->publication.history = o->history;
     publisher->loans_max = o->loans_max;
     publisher->wait_ns = o->wait_ns;
+    publisher->stall_ns = o->stall_ns;
     publisher->spin_ns = o->spin_ns;
     publisher->flags = o->flags;
     pthread_mutex_lock(&context->control);
@@ -375,6 +376,7 @@ LSI_API int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
     s.bytes = p->bytes;
     s.refused = publisher->refused;
     s.dropped = publisher->dropped;
+    s.evicted = p->roster.evictions;
     s.readers = p->roster.active_count;
     s.joined = count_joined(&p->roster);
     s.unmapped = p->roster.unmapped;

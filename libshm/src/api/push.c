@@ -141,6 +141,7 @@ void lsi_push_handle(struct lshm_context *context, struct lsi_ctl_packet *push)
         break;
     case LSI_CTL_PUSH_WORKER: /* whoever waits for an answer repeats the question */
         lsi_links_leave_again(context);
+        lsi_subscribers_rejoin(context);
         break;
     case LSI_CTL_PUSH_LOOK: /* what changed is on the board */
         lsi_wait_kick(context);

@@ -48,7 +48,9 @@ bool lsi_subscriber_ready(void *port)
         if (link == NULL || link->drained)
             continue;
         /* RLX: as above. */
-        if (!link->dead && lsi_load_relaxed(&link->record->state) == LSHM_LINK_DEAD)
+        if (link->evicted && lsi_load_relaxed(&link->record->final_tail) == 0)
+            continue;
+        if (!link->dead && lsi_load_relaxed(&link->record->state) != LSHM_LINK_LIVE)
             return true;
         if (lsi_ring_has(&link->reader, link->window.position))
             return true;
@@ -164,6 +166,8 @@ static int try_link(struct lsi_link *link, uint32_t index, struct lshm_message *
     if (LSI_UNLIKELY(r < 0)) {
         if (r == -LSHM_EAGAIN && link->lossy)
             r = lsi_link_pass_lapped(link);
+        else if (r == -LSHM_EAGAIN && !lsi_link_look(link) && link->evicted)
+            r = 1; /* that is why it was lapped */
         else
             r = 0;
         *ret_again = r > 0 && got == 0;
@@ -210,6 +214,8 @@ static void take_in_news(struct lshm_subscriber *subscriber)
     if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->news) ||
                      lsi_control_has_news(subscriber->context)))
         lsi_subscriber_adopt(subscriber);
+    if (LSI_UNLIKELY(subscriber->rejoining > 0))
+        lsi_subscriber_end_evictions(subscriber);
 }
 
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
@@ -217,7 +223,8 @@ bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
     bool has;
 
     take_in_news(subscriber);
-    has = lsi_load_relaxed(&subscriber->failed) != 0; /* RLX: see where it is set */
+    /* RLX: see where it is set. */
+    has = lsi_load_relaxed(&subscriber->failed) != 0 || subscriber->evictions > 0;
     for (uint32_t i = 0; i < subscriber->links_count && !has; i++) {
         struct lsi_link *link = subscriber->links[i];
 
@@ -226,7 +233,7 @@ bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
     }
     if (LSI_UNLIKELY(subscriber->drained > 0))
         lsi_subscriber_prune(subscriber);
-    return has;
+    return has || subscriber->evictions > 0;
 }
 
 /* Of several rings: each call begins with the one behind the last that gave something. */
@@ -256,12 +263,16 @@ static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size
     int r;
 
     take_in_news(subscriber);
+    if (LSI_UNLIKELY(subscriber->evictions > 0))
+        return lsi_subscriber_tell_evictions(subscriber);
     if (LSI_LIKELY(subscriber->links_count == 1))
         r = take_link(subscriber, 0, m, count);
     else
         r = take_around(subscriber, m, count);
     if (LSI_UNLIKELY(subscriber->drained > 0))
         lsi_subscriber_prune(subscriber);
+    if (r == 0 && LSI_UNLIKELY(subscriber->evictions > 0))
+        return lsi_subscriber_tell_evictions(subscriber);
     /* RLX: see where it is set. */
     if (r == 0 && LSI_UNLIKELY(lsi_load_relaxed(&subscriber->failed) != 0)) {
         r = lsi_load_relaxed(&subscriber->failed);
@@ -324,9 +335,12 @@ static void settle(struct lsi_link *link, bool dropped)
     bool all_released = window->position - window->cursor == window->released_ahead;
     bool moved = lsi_window_settle(window, all_released ? 0 : lsi_now_coarse_ns());
 
-    if (moved || dropped)
+    if (LSI_UNLIKELY(link->evicted))
+        lsi_link_close_if_empty(link);
+    else if (moved || dropped)
         lsi_link_notify(link);
-    if (LSI_UNLIKELY(link->dead) && !lsi_link_look(link) && lsi_window_out(&link->window) == 0)
+    if (LSI_UNLIKELY(link->dead || link->drained) && !lsi_link_look(link) &&
+        lsi_window_out(&link->window) == 0)
         link->subscriber->drained = 1; /* the next take or wait leaves the ring */
 }
 

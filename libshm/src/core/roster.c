@@ -100,6 +100,8 @@ static void sync_row(struct lsi_roster *roster, uint32_t index, const struct lsh
     }
     if (reader->state >> LSHM_ROW_GENERATION_SHIFT != copy.state >> LSHM_ROW_GENERATION_SHIFT)
         detach(roster, reader);
+    if (reader->state != copy.state && (copy.state & LSHM_ROW_STATE_MASK) == LSHM_ROW_EVICTED)
+        roster->evictions++;
     reader->state = copy.state;
     reader->client = copy.client;
     reader->link = copy.link;

@@ -83,6 +83,7 @@ struct lsi_roster {
     uint32_t blockers;            /* active readers that may sleep */
     uint32_t pinning;             /* active readers whose windows keep slots without gating */
     bool has_lapped;              /* there has been one: entries are marked while rewritten */
+    uint64_t evictions;           /* rows seen to be evicted */
     uint64_t kept_max;            /* messages that active readers can keep: by H, by such windows */
 };
 

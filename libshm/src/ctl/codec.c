@@ -34,7 +34,8 @@ static int is_text(const char *field, size_t bytes)
 static int check_hello(const struct lsi_ctl_packet *packet)
 {
     return is_text(packet->hello.name, sizeof(packet->hello.name)) &&
-           (packet->hello.flags & ~(uint64_t)LSI_CTL_HELLO_INSPECTOR) == 0;
+           (packet->hello.flags &
+            ~(uint64_t)(LSI_CTL_HELLO_INSPECTOR | LSI_CTL_HELLO_BARRIER)) == 0;
 }
 
 static int check_mapped(const struct lsi_ctl_packet *packet)
@@ -82,7 +83,7 @@ static int check_part(const struct lsi_ctl_packet *packet)
 static int check_ring(const struct lsi_ctl_packet *packet)
 {
     return packet->push_ring.reserved == 0 &&
-           (packet->push_ring.flags & ~LSI_CTL_RING_NEW) == 0 &&
+           (packet->push_ring.flags & ~(LSI_CTL_RING_NEW | LSI_CTL_RING_AGAIN)) == 0 &&
            lsi_geometry_check(&packet->push_ring.geometry) &&
            packet->header.fds == 1 + packet->push_ring.geometry.segment_count;
 }
@@ -149,6 +150,8 @@ static const struct format requests[] = {
     FORMAT(STATUS, BARE, 0, 0, 0, NULL),
     FORMAT(LIST, sizeof(struct lsi_ctl_list), 0, 0, 0, check_list),
     FORMAT(REGION, sizeof(struct lsi_ctl_region), 0, 0, 0, NULL),
+    FORMAT(EVICT, sizeof(struct lsi_ctl_evict), 0, 0, 0, NULL),
+    FORMAT(REJOIN, sizeof(struct lsi_ctl_link), 0, 0, 0, NULL),
 };
 _Static_assert(LSI_COUNT_OF(requests) == LSI_CTL_TYPE_END - 1, "one format for each request");
 

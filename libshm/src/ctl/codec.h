@@ -30,6 +30,7 @@ struct lsi_ctl_packet {
         struct lsi_ctl_subscriber_open subscriber_open;
         struct lsi_ctl_subscriber_open_reply subscriber_open_reply;
         struct lsi_ctl_link link;
+        struct lsi_ctl_evict evict;
         struct lsi_ctl_received received;
         struct lsi_ctl_channel channel;
         struct lsi_ctl_push_part push_part;

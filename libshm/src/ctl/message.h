@@ -31,6 +31,9 @@
  * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher, then the reply.
  * Cut off:  a refusal of type HELLO | REPLY with id 0 is the broker's last word to a client that
  *           broke the protocol or does not read; the session ends with it.
+ * Evict:    EVICT (publisher) -> the reader's record says EVICTED, a barrier in all processes, its
+ *           row too; REJOIN (reader) -> RING push with LSI_CTL_RING_AGAIN. The old link stays until
+ *           its samples are back, then leaves as any.
  * Leave:    LINK_LEAVE (cursor is CLOSED, no sample out) -> row GONE -> reply; the client resets
  *           the cell to unset and says LINK_RESET; the cell may then be given out again.
  */
@@ -65,6 +68,9 @@ enum lsi_ctl_type {
     LSI_CTL_STATUS = 12,
     LSI_CTL_LIST = 13,
     LSI_CTL_REGION = 14,          /* inspectors: a region's read-only descriptor */
+    LSI_CTL_EVICT = 15,           /* no reply: a reader gates for longer than its stall limit */
+    LSI_CTL_REJOIN = 16,          /* no reply: a RING push in place of an evicted link follows; ask
+                                     again after a change of worker */
     LSI_CTL_TYPE_END,
 
     LSI_CTL_PUBLISHER_MEMORY = LSI_CTL_REPLY + 0x80,
@@ -94,6 +100,7 @@ struct lsi_ctl_refusal {
 };
 
 #define LSI_CTL_HELLO_INSPECTOR 1u
+#define LSI_CTL_HELLO_BARRIER 2u /* takes part in barriers of all processes (os/barrier.h) */
 struct lsi_ctl_hello { /* its first 16 bytes after the header never change */
     struct lsi_ctl_header header;
     uint32_t abi_major;
@@ -193,10 +200,16 @@ struct lsi_ctl_subscriber_open_reply {
     uint64_t rings;   /* RING pushes that came before this reply */
 };
 
-/* LINK_LEAVE (reply: bare header), LINK_RESET; link 0: all links of the subscriber. */
+/* LINK_LEAVE (reply: bare header), LINK_RESET; link 0: all links of the subscriber. REJOIN. */
 struct lsi_ctl_link {
     struct lsi_ctl_header header;
     uint64_t subscriber;
+    uint64_t link;
+};
+
+struct lsi_ctl_evict {
+    struct lsi_ctl_header header;
+    uint64_t publisher;
     uint64_t link;
 };
 
@@ -220,6 +233,7 @@ struct lsi_ctl_push_part { /* BOARD_PART (ro), CONTROL_PART (rw), PEER (ro): one
 };
 
 #define LSI_CTL_RING_NEW 1u /* opened after the subscription: start at 0, else at its tail */
+#define LSI_CTL_RING_AGAIN 2u /* after an eviction: start at its tail, without history */
 struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     struct lsi_ctl_header header;
     uint64_t subscriber;
