@@ -64,7 +64,7 @@ struct bench_cell {
 struct bench_sample {
     double before_ns, after_ns;              /* the ping-pongs around it */
     double p50_ns, p99_ns, p999_ns, max_ns;  /* per round trip, or per message of a chunk */
-    double messages_per_s;
+    double messages_per_s, mean_ns;          /* of the whole measurement, pauses included */
     double cpu_ns_per_message;               /* of both processes and the system's helpers */
     double send_ns;                          /* wake: median of what sending costs the producer */
     double producer_ns, consumer_ns;         /* fan: CPU per message of one end's own loop */

@@ -180,6 +180,7 @@ void bench_measure(struct bench_worker *worker, const struct bench_system *syste
     helpers_ns = helpers_cpu_ns(shared) - helpers_ns;
     *ret_sample = (struct bench_sample){
         .messages_per_s = count * 1e9 / ns,
+        .mean_ns = ns / count,
         .cpu_ns_per_message = (double)(shared->cpu_ns[0] + shared->cpu_ns[1] + helpers_ns) /
                               count,
     };

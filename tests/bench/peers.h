@@ -34,7 +34,7 @@ struct peer {
     char why[PEER_WHY_BYTES];   /* it was not measured; empty: it was */
     bool failed;                /* ... and should have been */
     uint64_t memory_bytes;
-    uint32_t count, lshm_count;
+    uint32_t count;
     struct bench_sample samples[PEER_SAMPLES_MAX];
     struct bench_sample lshm[PEER_SAMPLES_MAX]; /* the lshm sample before each */
 };
