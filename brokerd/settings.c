@@ -10,6 +10,7 @@
 
 #include <bsd/libutil.h>
 #include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <ini.h>
 
 #include "log.h"
@@ -71,16 +72,14 @@ static uint64_t parse_size(const struct origin *origin, const char *name, const 
     return bytes;
 }
 
-static char *parse_path(const struct origin *origin, const char *name, const char *text)
+static void parse_path(const struct origin *origin, const char *name, const char *text,
+                       char *ret_path, size_t bytes)
 {
-    char *path;
-
     if (!text[0])
         log_die(origin->exit_code, "%s%s is empty; give a path", origin->text, name);
-    path = strdup(text);
-    if (!path)
-        log_die(EX_OSERR, "no memory for the path %s; end other programs", text);
-    return path;
+    if (strlcpy(ret_path, text, bytes) >= bytes)
+        log_die(origin->exit_code, "%s%s is longer than %zu bytes; choose a shorter path",
+                origin->text, name, bytes - 1);
 }
 
 static void set(struct options *options, const struct origin *origin, enum setting setting,
@@ -90,7 +89,7 @@ static void set(struct options *options, const struct origin *origin, enum setti
 
     switch (setting) {
     case SETTING_SOCKET:
-        options->socket = parse_path(origin, name, value);
+        parse_path(origin, name, value, options->socket, sizeof(options->socket));
         break;
     case SETTING_DRAIN:
         options->drain_ns = parse_number(origin, name, value, 0, DRAIN_S_MAX) * NS_PER_S;
@@ -177,12 +176,12 @@ void settings_read(struct options *options, const char *path)
                 reading.path, line);
     fclose(reading.file);
     if (secure_getenv("LSHM_SOCKET"))
-        options->socket = NULL;
+        options->socket[0] = '\0';
 }
 
 void settings_print(const struct options *options)
 {
-    if (options->socket)
+    if (options->socket[0])
         printf("%s = %s\n", names[SETTING_SOCKET], options->socket);
     printf("%s = %llu\n", names[SETTING_DRAIN], (unsigned long long)(options->drain_ns / NS_PER_S));
     if (options->client_bytes_max)

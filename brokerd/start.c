@@ -41,7 +41,7 @@ static void choose_path(const struct options *options, char *path, char *directo
     char resolved[PATH_MAX];
     const char *base;
 
-    if (lsi_path_choose(options->socket, chosen, sizeof(chosen)) < 0 ||
+    if (lsi_path_choose(options->socket[0] ? options->socket : NULL, chosen, sizeof(chosen)) < 0 ||
         lsi_path_directory(chosen, given, sizeof(given)) < 0)
         log_die(EX_USAGE,
                 "the socket's path is longer than %u bytes; choose a shorter one with --socket",

@@ -3,10 +3,11 @@
 #ifndef BROKERD_START_H
 #define BROKERD_START_H
 
+#include "ctl/message.h"
 #include "keeper.h"
 
 struct options {
-    const char *socket;
+    char socket[LSI_CTL_TEXT_BYTES]; /* empty: the usual places */
     int is_foreground;
     uint64_t drain_ns;
     uint64_t client_bytes_max; /* 0: half of what is available */
