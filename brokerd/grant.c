@@ -5,6 +5,8 @@
 
 #include <lshm/error.h>
 
+#include "ctl/geometry.h"
+
 /* Slots that stay with the publisher, for loans and for what is on its way. */
 static uint32_t own_slots(uint32_t slots)
 {
@@ -27,9 +29,10 @@ static uint64_t granted(const struct publisher *publisher)
 static uint64_t left_over(const struct publisher *publisher)
 {
     const struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
-    uint64_t kept = geometry->history + own_slots(geometry->slot_count) + granted(publisher);
+    const uint32_t slots = lsi_geometry_slots(geometry);
+    uint64_t kept = geometry->history + own_slots(slots) + granted(publisher);
 
-    return kept < geometry->slot_count ? geometry->slot_count - kept : 0;
+    return kept < slots ? slots - kept : 0;
 }
 
 int grant_link(struct link *link)
@@ -40,7 +43,7 @@ int grant_link(struct link *link)
 
     record->window = asked->window;
     record->holds = asked->holds;
-    if (!(asked->flags & LSHM_READER_LOSSY) || link->publisher->record->geometry.slot_count == 0)
+    if (!(asked->flags & LSHM_READER_LOSSY) || link->publisher->record->geometry.slot_bytes == 0)
         return 0;
     if (share > 2)
         share -= share / 2;
@@ -56,11 +59,12 @@ int grant_link(struct link *link)
 void grant_explain(const struct publisher *publisher, char *text, size_t text_bytes)
 {
     const struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
+    const uint32_t slots = lsi_geometry_slots(geometry);
 
     snprintf(text, text_bytes,
              "a publisher of the topic has %u slots; it needs %u itself, keeps %u for newcomers, "
              "and its other latest subscribers may keep %llu: open it with a larger slot_count, or "
              "close some of them",
-             geometry->slot_count, own_slots(geometry->slot_count), geometry->history,
+             slots, own_slots(slots), geometry->history,
              (unsigned long long)granted(publisher));
 }

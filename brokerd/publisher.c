@@ -176,7 +176,7 @@ void publisher_adopt(struct broker *broker, struct region *region)
     if (region->record->kind == LSHM_REGION_RING)
         geometry->ring_region = region_number(broker, region);
     else
-        geometry->segment_regions[region->record->part] = region_number(broker, region);
+        geometry->segments[region->record->part].region = region_number(broker, region);
     if (publisher->client)
         publisher->client->bytes += region->record->bytes;
 }
@@ -196,7 +196,7 @@ static int send_memory(struct broker *broker, struct publisher *publisher)
     for (i = 0; status == 0 && i < geometry->segment_count; i++) {
         if (!publisher->segments[i])
             status = make_region(broker, publisher, LSHM_REGION_SEGMENT, i,
-                                 geometry->segment_bytes[i]);
+                                 geometry->segments[i].bytes);
     }
     if (status < 0)
         return status;

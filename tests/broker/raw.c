@@ -351,7 +351,7 @@ static int map_memory(struct raw_client *client)
 
     for (i = 0; status == 0 && i < geometry->segment_count; i++)
         status = take_map(&client->memory[1 + i], client->packet.fds[1 + i],
-                          geometry->segment_bytes[i], geometry->segment_regions[i], 1);
+                          geometry->segments[i].bytes, geometry->segments[i].region, 1);
     lsi_ctl_close_fds(&client->packet, 0);
     return status;
 }

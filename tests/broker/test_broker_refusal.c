@@ -188,7 +188,7 @@ static void test_broker__mapped_but_not_filled__cut_off(void **state)
     assert_int_equal(raw_call(&client, &wish, sizeof(wish)), 0);
     mapped.header.id = client.next_id;
     mapped.regions[0] = client.packet.publisher_memory.geometry.ring_region;
-    mapped.regions[1] = client.packet.publisher_memory.geometry.segment_regions[0];
+    mapped.regions[1] = client.packet.publisher_memory.geometry.segments[0].region;
     lsi_ctl_close_fds(&client.packet, 0);
     assert_int_equal(lsi_ctl_send(client.fd, &mapped, sizeof(mapped), NULL, 0), 0);
     assert_int_equal(raw_answer(&client, client.next_id, RAW_TIMEOUT_MS), -LSHM_EPROTO);

@@ -229,7 +229,7 @@ static uint32_t try_loan(void)
 {
     if (!lsi_publication_has_entry(w.p, 0) || w.p->slots.free_count == 0)
         reclaim(1);
-    return lsi_publication_has_entry(w.p, 0) ? lsi_slots_loan(&w.p->slots) : LSI_SLOT_NONE;
+    return lsi_publication_has_entry(w.p, 0) ? lst_slots_loan(&w.p->slots) : LSI_SLOT_NONE;
 }
 
 /* Asleep with the waiting word set. */
@@ -346,7 +346,7 @@ static void run_scanner(void *arg)
         uint32_t slot = LSI_SLOT_NONE;
 
         if (w.p->writer.tail < w.messages && lsi_publication_has_entry(w.p, 0))
-            slot = lsi_slots_loan(&w.p->slots);
+            slot = lst_slots_loan(&w.p->slots);
         if (slot != LSI_SLOT_NONE) {
             lsi_store_relaxed(&w.payload[slot], w.p->writer.tail + 1);
             d.handle = slot + 1;

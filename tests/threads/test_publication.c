@@ -326,7 +326,7 @@ static uint32_t try_loan(struct test *test)
 
     if (!lsi_publication_has_entry(p, 0) || p->slots.free_count == 0)
         lsi_reclaim(p, 1);
-    return lsi_publication_has_entry(p, 0) ? lsi_slots_loan(&p->slots) : LSI_SLOT_NONE;
+    return lsi_publication_has_entry(p, 0) ? lst_slots_loan(&p->slots) : LSI_SLOT_NONE;
 }
 
 static uint32_t loan(struct test *test)

@@ -193,7 +193,7 @@ static void test_codec__bad_fields__refused(void **state)
     static const struct flaw flaws[] = {
         FLAW(&requests[0], lsi_ctl_hello, name, 'x'),
         FLAW(&requests[0], lsi_ctl_hello, flags, 0x80),
-        FLAW(&requests[2], lsi_ctl_mapped, count, 13),
+        FLAW(&requests[2], lsi_ctl_mapped, count, LSI_CTL_MAPPED_MAX + 1),
         FLAW(&requests[2], lsi_ctl_mapped, reserved, 1),
         FLAW(&requests[2], lsi_ctl_mapped, header.status, 1),
         FLAW(&requests[3], lsi_ctl_publisher_open, topic, 'x'),
@@ -210,7 +210,7 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.segment_count, 0),
         FLAW(&answers[11], lsi_ctl_push_part, bytes, 0),
         FLAW(&answers[13], lsi_ctl_push_ring, flags, 4),
-        FLAW(&answers[13], lsi_ctl_push_ring, geometry.slot_bytes, 0xff),
+        FLAW(&answers[13], lsi_ctl_push_ring, geometry.segments[0].slot_bytes, 0xff),
         FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
     };
     size_t i;

@@ -30,7 +30,7 @@ static void test_geometry__plan__rounds_and_fits(void **state)
 
     (void)state;
     assert_int_equal(geometry.slot_bytes, 1024);
-    assert_int_equal(geometry.segment_bytes[0], 3 * PAGE);
+    assert_int_equal(geometry.segments[0].bytes, 3 * PAGE);
     assert_int_equal(geometry.entries_offset, PAGE);
     assert_int_equal(geometry.ring_bytes, 2 * PAGE);
     request.slot_bytes = 5000;
@@ -111,21 +111,48 @@ static void test_geometry__check__refuses_what_sticks_out(void **state)
     REFUSED(bad.entry_count = 17);
     REFUSED(bad.entry_count *= 4);
     REFUSED(bad.entry_bytes = 65);
-    REFUSED(bad.slot_bytes = 0);
-    REFUSED(bad.slot_bytes += 32);
-    REFUSED(bad.slot_bytes *= 2);
-    REFUSED(bad.slot_bytes = UINT64_MAX & ~(uint64_t)63);
-    REFUSED(bad.slot_count += 3);
-    REFUSED(bad.slot_count = UINT32_MAX);
-    REFUSED(bad.slot_count = 0);
-    REFUSED(bad.slots_per_segment = 0);
-    REFUSED(bad.slots_per_segment = 4);
-    REFUSED(bad.segment_count = 0);
+    REFUSED(bad.slot_room = 9);
+    REFUSED(bad.slot_room = UINT32_MAX);
     REFUSED(bad.segment_count = 2);
     REFUSED(bad.segment_count = LSI_CTL_SEGMENTS + 1);
-    REFUSED(bad.segment_bytes[0] = 0);
-    REFUSED(bad.segment_bytes[0] = UINT64_MAX);
+    REFUSED(bad.segments[0].slot_bytes = 0);
+    REFUSED(bad.segments[0].slot_bytes += 32);
+    REFUSED(bad.segments[0].slot_bytes *= 2);
+    REFUSED(bad.segments[0].slot_bytes = UINT64_MAX & ~(uint64_t)63);
+    REFUSED(bad.segments[0].slot_count += 3);
+    REFUSED(bad.segments[0].slot_count = UINT32_MAX);
+    REFUSED(bad.segments[0].slot_count = 0);
+    REFUSED(bad.segments[0].first_slot = 1);
+    REFUSED(bad.segments[0].first_slot = UINT32_MAX);
+    REFUSED(bad.segments[0].bytes = 0);
+    REFUSED(bad.segments[0].bytes = UINT64_MAX);
+    REFUSED(bad.segments[1] = bad.segments[0]);
+    REFUSED(bad.segments[LSI_CTL_SEGMENTS - 1].bytes = PAGE);
     REFUSED(bad.history = 13);
+}
+
+/* Others may come after those that were made with the ring, of other sizes, with gaps. */
+static void test_geometry__check__takes_segments_of_any_size(void **state)
+{
+    struct lsi_ctl_publisher_open request = plain;
+    struct lsi_ctl_geometry geometry;
+
+    (void)state;
+    request.slot_count = 100;
+    geometry = planned(request);
+    geometry.segments[0].slot_count = 10;
+    geometry.segments[3] = (struct lsi_ctl_segment){
+        .bytes = 2 * 8192, .slot_bytes = 8192, .slot_count = 2, .first_slot = 98};
+    geometry.segments[LSI_CTL_SEGMENTS - 1] = (struct lsi_ctl_segment){
+        .bytes = PAGE, .slot_bytes = 64, .slot_count = 64, .first_slot = 10};
+    assert_true(lsi_geometry_check(&geometry));
+    assert_int_equal(lsi_geometry_slots(&geometry), 76);
+    assert_int_equal(lsi_geometry_bytes(&geometry),
+                     geometry.ring_bytes + geometry.segments[0].bytes + 5 * PAGE);
+    geometry.segments[3].first_slot = 73;
+    assert_false(lsi_geometry_check(&geometry));
+    geometry.segments[3].first_slot = 74;
+    assert_true(lsi_geometry_check(&geometry));
 }
 
 static void test_geometry__cell_lines__whole_lines_of_holds(void **state)
@@ -160,6 +187,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_geometry__plan__rounds_and_fits),
     cmocka_unit_test(test_geometry__limits__and_one_past_them),
     cmocka_unit_test(test_geometry__check__refuses_what_sticks_out),
+    cmocka_unit_test(test_geometry__check__takes_segments_of_any_size),
     cmocka_unit_test(test_geometry__cell_lines__whole_lines_of_holds),
     cmocka_unit_test(test_topic__grammar__accepts_and_refuses),
 };

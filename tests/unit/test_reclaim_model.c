@@ -136,10 +136,10 @@ static void loan(struct model *m)
         reclaim(m, 1);
     if (!lsi_publication_has_entry(m->p, m->loans))
         return;
-    slot = lsi_slots_loan(&m->p->slots);
+    slot = lst_slots_loan(&m->p->slots);
     if (slot == LSI_SLOT_NONE) {
         reclaim(m, 1 + dice(3));
-        slot = lsi_slots_loan(&m->p->slots);
+        slot = lst_slots_loan(&m->p->slots);
     }
     if (slot == LSI_SLOT_NONE)
         return;

@@ -241,8 +241,8 @@ struct lshm_ring {
     uint32_t entry_bytes;       /*  76 publisher 64 … 1024, a multiple of 64 */
     uint64_t entries_offset;    /*  80 publisher */
     uint64_t states_offset;     /*  88 publisher */
-    uint64_t slot_bytes;        /*  96 publisher */
-    uint32_t slot_count;        /* 104 publisher slots of all its segments */
+    uint64_t slot_bytes;        /*  96 publisher of its largest slots */
+    uint32_t slot_count;        /* 104 publisher state bytes: slots of all segments at most */
     uint32_t flags;             /* 108 publisher LSHM_RING_… */
     uint32_t history;           /* 112 publisher messages that a newcomer gets */
     uint32_t retain;            /* 116 publisher messages that outlive the publisher */

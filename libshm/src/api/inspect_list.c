@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/inspector.h"
+#include "ctl/geometry.h"
 
 static uint32_t look_asleep(struct lshm_inspector *inspector,
                             const struct lsi_ctl_client_record *record)
@@ -70,7 +71,7 @@ static void fill_publisher(struct lshm_inspector *inspector,
         .unmapped = ring.unmapped,
         .memory_bytes = record->memory_bytes,
         .slot_bytes = record->geometry.slot_bytes,
-        .slots = record->geometry.slot_count,
+        .slots = lsi_geometry_slots(&record->geometry),
         .slots_free = ring.in_state[LSHM_SLOT_FREE],
         .slots_loaned = ring.in_state[LSHM_SLOT_LOANED],
         .slots_window = ring.in_state[LSHM_SLOT_WINDOW],

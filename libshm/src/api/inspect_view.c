@@ -96,14 +96,20 @@ static uint64_t at_most(uint64_t value, uint64_t limit)
     return value < limit ? value : limit;
 }
 
-static void count_states(const uint8_t *states, uint32_t count, uint64_t *in_state)
+static void count_states(const uint8_t *states, const struct lsi_ctl_geometry *geometry,
+                         uint64_t *in_state)
 {
     memset(in_state, 0, (LSHM_SLOT_QUARANTINE + 1) * sizeof *in_state);
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t state = lsi_load_relaxed(&states[i]); /* RLX: as of some instant */
+    for (uint32_t s = 0; s < LSI_CTL_SEGMENTS; s++) {
+        const struct lsi_ctl_segment *segment = &geometry->segments[s];
 
-        if (state <= LSHM_SLOT_QUARANTINE)
-            in_state[state]++;
+        for (uint32_t i = 0; i < segment->slot_count; i++) {
+            /* RLX: as of some instant. */
+            uint8_t state = lsi_load_relaxed(&states[segment->first_slot + i]);
+
+            if (state <= LSHM_SLOT_QUARANTINE)
+                in_state[state]++;
+        }
     }
 }
 
@@ -128,7 +134,7 @@ void lsi_inspector_look_ring(struct lshm_inspector *inspector,
     ret_look->unmapped = lsi_load_relaxed(&ring->unmapped_rows);
     ret_look->waiting = lsi_load_relaxed(&ring->waiting) != LSHM_WAITING_NONE;
     if (states)
-        count_states((const uint8_t *)ring + geometry->states_offset, geometry->slot_count,
+        count_states((const uint8_t *)ring + geometry->states_offset, geometry,
                      ret_look->in_state);
 }
 

@@ -34,7 +34,7 @@ static int map_ring(struct lsi_link *link, const struct lsi_ctl_packet *push)
     int r = map_part(context, push->fds[0], geometry->ring_bytes, &link->ring);
 
     for (uint32_t i = 0; r == 0 && i < geometry->segment_count; i++)
-        r = map_part(context, push->fds[1 + i], geometry->segment_bytes[i], &link->segments[i]);
+        r = map_part(context, push->fds[1 + i], geometry->segments[i].bytes, &link->segments[i]);
     if (r < 0)
         return r;
     lsi_ring_reader_init(&link->reader, link->ring.base,

@@ -35,11 +35,20 @@ static bool needs_slot(const struct lshm_publisher *publisher, uint64_t length)
     return length > publisher->inline_bytes;
 }
 
-/* Makes room for one more loan: 0, −LSHM_EAGAIN, −LSHM_ENOSLOT. */
-static int make_room(struct lshm_publisher *publisher, bool slot)
+/* A segment with a free slot for it; LSI_SLOT_NONE. */
+static uint32_t find_slot(const struct lshm_publisher *publisher, uint64_t length)
+{
+    return lsi_slots_find(&publisher->publication.slots, length, UINT64_MAX);
+}
+
+/* Makes room for one more loan of this length: 0, −LSHM_EAGAIN, −LSHM_ENOSLOT. *ret_segment: where
+ * its slot will be, LSI_SLOT_NONE: it fits an entry. */
+static int make_room(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
 {
     struct lsi_publication *p = &publisher->publication;
     uint64_t committed;
+
+    *ret_segment = LSI_SLOT_NONE;
 
     if (LSI_UNLIKELY(publisher->loans_free_count == 0))
         return -LSHM_ENOSLOT;
@@ -48,19 +57,23 @@ static int make_room(struct lshm_publisher *publisher, bool slot)
         if (!lsi_publication_has_entry(p, publisher->loans_out))
             return -LSHM_EAGAIN;
     }
-    if (!slot || LSI_LIKELY(p->slots.free_count > 0))
+    if (!needs_slot(publisher, length))
+        return 0;
+    *ret_segment = find_slot(publisher, length);
+    if (LSI_LIKELY(*ret_segment != LSI_SLOT_NONE))
         return 0;
     do { /* what a lossy reader was made to pass may still lie in its window */
         committed = p->committed;
         lsi_reclaim(p, 1);
-        if (p->slots.free_count > 0)
+        *ret_segment = find_slot(publisher, length);
+        if (*ret_segment != LSI_SLOT_NONE)
             return 0;
     } while (p->committed > committed);
     return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : -LSHM_ENOSLOT;
 }
 
 /* Loans that need no further look. Room was made for one. */
-static size_t count_room(const struct lshm_publisher *publisher, bool slot)
+static size_t count_room(const struct lshm_publisher *publisher, uint32_t segment)
 {
     const struct lsi_publication *p = &publisher->publication;
     uint64_t room = p->writer.mask + UINT64_C(1) -
@@ -68,7 +81,9 @@ static size_t count_room(const struct lshm_publisher *publisher, bool slot)
 
     if (room > publisher->loans_free_count)
         room = publisher->loans_free_count;
-    return slot && room > p->slots.free_count ? p->slots.free_count : (size_t)room;
+    if (segment != LSI_SLOT_NONE && room > p->slots.segments[segment].free_count)
+        room = p->slots.segments[segment].free_count;
+    return (size_t)room;
 }
 
 /* After a refusal: the ring has room, so it is a slot that is missing. */
@@ -149,7 +164,8 @@ static void store_waiting(struct lshm_publisher *publisher, bool waiting)
 }
 
 /* Until there is room or the time is over: as make_room(). */
-static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t timeout_ns)
+static int wait_for_room(struct lshm_publisher *publisher, uint64_t length, int64_t timeout_ns,
+                         uint32_t *ret_segment)
 {
     uint64_t now = lsi_now_ns();
     uint64_t deadline = timeout_ns < 0 ? UINT64_MAX : now + (uint64_t)timeout_ns;
@@ -159,7 +175,7 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
 
     if (spin_end > deadline)
         spin_end = deadline;
-    while ((r = make_room(publisher, slot)) == -LSHM_EAGAIN && now < spin_end) {
+    while ((r = make_room(publisher, length, ret_segment)) == -LSHM_EAGAIN && now < spin_end) {
         /* A look takes the readers' lines away from them; a ring gives room by the quarter. */
         for (int i = 0; i < SPIN_PAUSES; i++)
             lsi_cpu_relax();
@@ -182,14 +198,14 @@ static int wait_for_room(struct lshm_publisher *publisher, bool slot, int64_t ti
         woken = lsi_wait(publisher->context, lsi_publisher_ready, publisher, &publisher->alone,
                          until < deadline ? until : deadline);
         store_waiting(publisher, false);
-        r = make_room(publisher, slot);
+        r = make_room(publisher, length, ret_segment);
     }
     return r == -LSHM_EAGAIN && woken < 0 ? woken : r;
 }
 
-static int get_room(struct lshm_publisher *publisher, bool slot)
+static int get_room(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
 {
-    int r = make_room(publisher, slot);
+    int r = make_room(publisher, length, ret_segment);
 
     if (LSI_LIKELY(r == 0)) {
         if (LSI_UNLIKELY(publisher->wants_room)) {
@@ -199,7 +215,7 @@ static int get_room(struct lshm_publisher *publisher, bool slot)
         return 0;
     }
     if (r == -LSHM_EAGAIN && publisher->wait_ns != 0)
-        r = wait_for_room(publisher, slot, publisher->wait_ns);
+        r = wait_for_room(publisher, length, publisher->wait_ns, ret_segment);
     else if (r == -LSHM_EAGAIN)
         watch_stalls(publisher);
     if (r == -LSHM_EAGAIN && !(publisher->flags & LSHM_PUBLISHER_DROP_NEWEST)) {
@@ -242,25 +258,32 @@ static void give_scratch(struct lshm_publisher *publisher, size_t length, struct
     fill_loan(publisher, index, length, m);
 }
 
-/* Room was made. */
-static void give(struct lshm_publisher *publisher, bool slot, size_t length,
+/* The next slot of this segment, which has one: where it is. */
+static void *take_slot(struct lshm_publisher *publisher, uint32_t segment, struct lsi_loan *loan)
+{
+    struct lsi_slots *slots = &publisher->publication.slots;
+    const struct lsi_slots_segment *s = &slots->segments[segment];
+    unsigned char *base = publisher->segments[segment].base;
+
+    loan->slot = lsi_slots_loan(slots, segment);
+    loan->capacity = s->slot_bytes < publisher->payload_bytes ? s->slot_bytes
+                                                              : publisher->payload_bytes;
+    if (s->free_count > 0) /* the next one's first line, 8 % of a 64 KiB round trip */
+        LSI_PREFETCH_WRITE(base + slots->free_fifo[s->first + s->head] * s->slot_bytes);
+    return base + lsi_slot_index(loan->slot) * s->slot_bytes;
+}
+
+/* Room was made: a slot of this segment, or, with LSI_SLOT_NONE, a private block. */
+static void give(struct lshm_publisher *publisher, uint32_t segment, size_t length,
                  struct lshm_message *m)
 {
-    struct lsi_publication *p = &publisher->publication;
     uint32_t index = publisher->loans_free[--publisher->loans_free_count];
     struct lsi_loan *loan = &publisher->loans[index];
 
     publisher->loans_out++;
     loan->out = true;
-    if (slot) {
-        loan->slot = lsi_slots_loan(&p->slots);
-        loan->capacity = publisher->payload_bytes;
-        m->data = (unsigned char *)publisher->segment.base +
-                  loan->slot * publisher->geometry.slot_bytes;
-        if (p->slots.free_count > 0) /* the next one's first line, 8 % of a 64 KiB round trip */
-            LSI_PREFETCH_WRITE((unsigned char *)publisher->segment.base +
-                               p->slots.free_fifo[p->slots.head] *
-                                   publisher->geometry.slot_bytes);
+    if (segment != LSI_SLOT_NONE) {
+        m->data = take_slot(publisher, segment, loan);
     } else {
         loan->slot = LSI_SLOT_NONE;
         loan->capacity = publisher->inline_bytes;
@@ -272,7 +295,7 @@ static void give(struct lshm_publisher *publisher, bool slot, size_t length,
 LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t length,
                                       struct lshm_message *ret_messages, size_t count)
 {
-    bool slot;
+    uint32_t segment;
     size_t got = 0;
     int r = 0;
 
@@ -281,22 +304,22 @@ LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t l
         return -LSHM_ETOOBIG;
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
-    slot = needs_slot(publisher, length);
     if (count > INT32_MAX)
         count = INT32_MAX;
     while (got < count) {
         size_t ready;
 
-        r = got == 0 ? get_room(publisher, slot) : make_room(publisher, slot);
+        r = got == 0 ? get_room(publisher, length, &segment)
+                     : make_room(publisher, length, &segment);
         if (r == -LSHM_EAGAIN && publisher->scratch != NULL) {
             give_scratch(publisher, length, &ret_messages[got++]);
             continue;
         }
         if (r < 0)
             break;
-        ready = count_room(publisher, slot);
+        ready = count_room(publisher, segment);
         for (; ready > 0 && got < count; ready--)
-            give(publisher, slot, length, &ret_messages[got++]);
+            give(publisher, segment, length, &ret_messages[got++]);
     }
     lsi_port_leave(&publisher->busy);
     return got > 0 ? (int)got : r;
@@ -305,7 +328,7 @@ LSI_API int lshm_publisher_loan_batch(struct lshm_publisher *publisher, size_t l
 LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
                                 struct lshm_message *ret_message)
 {
-    bool slot;
+    uint32_t segment;
     int r;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
@@ -313,10 +336,9 @@ LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
         return -LSHM_ETOOBIG;
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
-    slot = needs_slot(publisher, length);
-    r = get_room(publisher, slot);
+    r = get_room(publisher, length, &segment);
     if (LSI_LIKELY(r == 0)) {
-        give(publisher, slot, length, ret_message);
+        give(publisher, segment, length, ret_message);
     } else if (r == -LSHM_EAGAIN && publisher->scratch != NULL) {
         give_scratch(publisher, length, ret_message);
         r = 0;
@@ -371,7 +393,9 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
     if (loan->slot == LSI_SLOT_NONE)
         d.flags |= LSHM_ENTRY_INLINE;
     else
-        d.handle = lsi_handle(1, p->slots.generations[loan->slot], loan->slot);
+        d.handle = lsi_handle(1 + lsi_slot_segment(loan->slot),
+                              p->slots.generations[lsi_slots_at(&p->slots, loan->slot)],
+                              lsi_slot_index(loan->slot));
     if (publisher->flags & LSHM_PUBLISHER_TIMESTAMPS) {
         d.flags |= LSHM_ENTRY_TIME;
         d.time_ns = lsi_now_ns();
@@ -488,16 +512,15 @@ LSI_API int lshm_publisher_send(struct lshm_publisher *publisher, const void *da
 
 LSI_API int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns)
 {
-    bool slot;
+    uint32_t segment;
     int r;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
-    slot = publisher->geometry.slot_count > 0;
-    r = make_room(publisher, slot);
+    r = make_room(publisher, publisher->payload_bytes, &segment);
     if (r == -LSHM_EAGAIN && timeout_ns != 0)
-        r = wait_for_room(publisher, slot, timeout_ns);
+        r = wait_for_room(publisher, publisher->payload_bytes, timeout_ns, &segment);
     lsi_port_leave(&publisher->busy);
     return r == 0 ? 1 : r == -LSHM_EAGAIN ? 0 : r;
 }

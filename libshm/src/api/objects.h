@@ -144,7 +144,7 @@ struct lshm_context {
 struct lsi_loan {
     uint64_t capacity;    /* payload bytes */
     uint32_t generation;
-    uint32_t slot;        /* LSI_SLOT_NONE: the private block; LSI_SLOT_SCRATCH: none at all */
+    uint32_t slot;        /* its id; LSI_SLOT_NONE: the private block; LSI_SLOT_SCRATCH: none */
     bool out;
 };
 
@@ -158,7 +158,7 @@ struct lshm_publisher {
     struct lsi_publication publication;
     struct lsi_ctl_geometry geometry;
     struct lsi_part ring;
-    struct lsi_part segment;
+    struct lsi_part segments[LSI_CTL_SEGMENTS];
     uint64_t payload_bytes;
     uint32_t inline_bytes;
     uint32_t loans_max;
@@ -205,7 +205,7 @@ struct lsi_link {
     const struct lshm_board_reader *record;
     struct lsi_ctl_geometry geometry;
     struct lsi_part ring;
-    struct lsi_part segments[LSI_CTL_SEGMENTS];
+    struct lsi_part segments[LSI_CTL_SEGMENTS]; /* laid out as geometry.segments */
     struct lsi_ring_reader reader;
     struct lsi_window window;
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */

@@ -18,6 +18,8 @@
 #define DEFAULT_LOANS 64u
 #define LOANS_MAX 65536u
 
+_Static_assert(LSI_CTL_SEGMENTS == LSI_SLOTS_SEGMENTS, "what the broker makes can be accounted");
+
 /* A pool that leaves the L2 and stays in the L3: recycled first in, first out, it streams five
  * times faster than one that stays in the L2 (measured; design.md, section 4, Loan). */
 #define POOL_BYTES (UINT64_C(4) << 20)
@@ -116,7 +118,7 @@ static void head_ring(struct lshm_publisher *publisher)
     ring->entries_offset = g->entries_offset;
     ring->states_offset = g->states_offset;
     ring->slot_bytes = g->slot_bytes;
-    ring->slot_count = g->slot_count;
+    ring->slot_count = g->slot_room;
     ring->flags = g->flags;
     ring->history = g->history;
     ring->retain = g->retain;
@@ -135,7 +137,7 @@ static int make_arrays(struct lshm_publisher *publisher)
     struct lsi_publication *p = &publisher->publication;
     struct lshm_ring *ring = publisher->ring.base;
     unsigned char *base = publisher->ring.base;
-    uint32_t slots = g->slot_count > 0 ? g->slot_count : 1;
+    uint32_t slots = g->slot_room > 0 ? g->slot_room : 1;
     uint32_t *fifo = calloc(slots, sizeof *fifo), *generations = calloc(slots, sizeof *generations);
 
     p->slot_of = calloc(g->entry_count, sizeof *p->slot_of);
@@ -146,12 +148,15 @@ static int make_arrays(struct lshm_publisher *publisher)
     publisher->blocks = calloc(publisher->loans_max, publisher->inline_bytes + UINT64_C(8));
     if (publisher->flags & LSHM_PUBLISHER_DROP_NEWEST)
         publisher->scratch = make_scratch(publisher->payload_bytes);
-    lsi_slots_init(&p->slots, fifo != NULL && generations != NULL ? g->slot_count : 0, fifo,
-                   generations, base + g->states_offset, &ring->slots_free);
+    lsi_slots_init(&p->slots, g->slot_room, fifo, generations, base + g->states_offset,
+                   &ring->slots_free);
     if (fifo == NULL || generations == NULL || p->slot_of == NULL || p->limbo == NULL ||
         publisher->loans == NULL || publisher->loans_free == NULL || publisher->blocks == NULL ||
         (publisher->flags & LSHM_PUBLISHER_DROP_NEWEST && publisher->scratch == NULL))
         return -ENOMEM;
+    for (uint32_t i = 0; i < g->segment_count; i++)
+        lsi_slots_add(&p->slots, i, g->segments[i].slot_bytes, g->segments[i].first_slot,
+                      g->segments[i].slot_count);
     lsi_ring_writer_init(&p->writer, ring, base + g->entries_offset, g->entry_count,
                          g->entry_bytes);
     for (uint32_t i = 0; i < publisher->loans_max; i++) {
@@ -167,16 +172,16 @@ static int map_memory(struct lshm_publisher *publisher, const struct lsi_ctl_pac
     const struct lsi_ctl_publisher_memory *memory = &reply->publisher_memory;
     int r;
 
-    if (reply->header.type != LSI_CTL_PUBLISHER_MEMORY || memory->geometry.segment_count > 1)
+    if (reply->header.type != LSI_CTL_PUBLISHER_MEMORY)
         return -LSHM_EPROTO;
     publisher->number = memory->publisher;
     publisher->topic = memory->topic;
     publisher->geometry = memory->geometry;
     r = fill_and_map(publisher->context, reply->fds[0], memory->geometry.ring_bytes,
                      &publisher->ring);
-    if (r == 0 && memory->geometry.segment_count == 1)
-        r = fill_and_map(publisher->context, reply->fds[1], memory->geometry.segment_bytes[0],
-                         &publisher->segment);
+    for (uint32_t i = 0; r == 0 && i < memory->geometry.segment_count; i++)
+        r = fill_and_map(publisher->context, reply->fds[1 + i], memory->geometry.segments[i].bytes,
+                         &publisher->segments[i]);
     if (r < 0)
         return r;
     head_ring(publisher);
@@ -216,7 +221,7 @@ static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_
         mapped.header.id = request->header.id;
         mapped.regions[mapped.count++] = publisher->geometry.ring_region;
         for (uint32_t i = 0; i < publisher->geometry.segment_count; i++)
-            mapped.regions[mapped.count++] = publisher->geometry.segment_regions[i];
+            mapped.regions[mapped.count++] = publisher->geometry.segments[i].region;
     }
     lsi_ctl_close_fds(&reply, 0);
     if (mapped.header.id != 0 && r < 0)
@@ -248,8 +253,9 @@ static void publisher_free(struct lshm_publisher *publisher)
     lsi_roster_clear(&p->roster);
     if (publisher->ring.base != NULL)
         lsi_memory_unmap(publisher->ring.base, publisher->ring.bytes);
-    if (publisher->segment.base != NULL)
-        lsi_memory_unmap(publisher->segment.base, publisher->segment.bytes);
+    for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++)
+        if (publisher->segments[i].base != NULL)
+            lsi_memory_unmap(publisher->segments[i].base, publisher->segments[i].bytes);
     free(p->roster.readers);
     free(p->roster.active);
     free(p->kept.words);

@@ -61,16 +61,17 @@ bool lsi_subscriber_ready(void *port)
 /* Where the descriptor says the payload is; NULL when it cannot be. The copy is private. */
 static void *locate(const struct lsi_link *link, const struct lsi_descriptor *d)
 {
-    const struct lsi_ctl_geometry *geometry = &link->geometry;
-    uint32_t segment = lsi_handle_segment(d->handle);
+    uint32_t number = lsi_handle_segment(d->handle) - 1; /* of 0: out of range */
     uint32_t slot = lsi_handle_slot(d->handle);
     uint64_t end = (uint64_t)d->offset + d->length;
+    const struct lsi_ctl_segment *segment;
 
-    if (segment == 0 || segment > geometry->segment_count || slot >= geometry->slots_per_segment ||
-        end > geometry->slot_bytes)
+    if (number >= LSI_CTL_SEGMENTS)
         return NULL;
-    return (unsigned char *)link->segments[segment - 1].base + slot * geometry->slot_bytes +
-           d->offset;
+    segment = &link->geometry.segments[number];
+    if (slot >= segment->slot_count || end > segment->slot_bytes)
+        return NULL;
+    return (unsigned char *)link->segments[number].base + slot * segment->slot_bytes + d->offset;
 }
 
 static void fill_message(const struct lsi_link *link, uint32_t link_index, uint32_t sample,

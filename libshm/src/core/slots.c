@@ -11,9 +11,9 @@ static void add(uint64_t *sum, uint64_t change)
 }
 
 /* DIE none: as above. */
-static void set_state(struct lsi_slots *slots, uint32_t slot, uint32_t state)
+static void set_state(struct lsi_slots *slots, uint32_t id, uint32_t state)
 {
-    uint8_t *word = &slots->states[slot];
+    uint8_t *word = &slots->states[lsi_slots_at(slots, id)];
 
     /* RLX: only this process writes it; inspectors take any value as of some instant. */
     add(&slots->in_state[lsi_load_relaxed(word)], UINT64_MAX);
@@ -21,7 +21,7 @@ static void set_state(struct lsi_slots *slots, uint32_t slot, uint32_t state)
     add(&slots->in_state[state], 1);
 }
 
-void lsi_slots_init(struct lsi_slots *slots, uint32_t count, uint32_t *free_fifo,
+void lsi_slots_init(struct lsi_slots *slots, uint32_t room, uint32_t *free_fifo,
                     uint32_t *generations, uint8_t *states, uint64_t *in_state)
 {
     *slots = (struct lsi_slots){
@@ -29,41 +29,86 @@ void lsi_slots_init(struct lsi_slots *slots, uint32_t count, uint32_t *free_fifo
         .generations = generations,
         .states = states,
         .in_state = in_state,
+        .room = room,
+    };
+}
+
+static bool comes_before(const struct lsi_slots *slots, uint32_t a, uint32_t b)
+{
+    uint64_t a_bytes = slots->segments[a].slot_bytes, b_bytes = slots->segments[b].slot_bytes;
+
+    return a_bytes < b_bytes || (a_bytes == b_bytes && a < b);
+}
+
+static void sort_in(struct lsi_slots *slots, uint32_t segment)
+{
+    uint32_t at = slots->order_count++;
+
+    for (; at > 0 && comes_before(slots, segment, slots->order[at - 1]); at--)
+        slots->order[at] = slots->order[at - 1];
+    slots->order[at] = (uint8_t)segment;
+}
+
+void lsi_slots_add(struct lsi_slots *slots, uint32_t segment, uint64_t slot_bytes, uint32_t first,
+                   uint32_t count)
+{
+    slots->segments[segment] = (struct lsi_slots_segment){
+        .slot_bytes = slot_bytes,
+        .first = first,
         .count = count,
         .free_count = count,
     };
-    add(&in_state[LSHM_SLOT_FREE], count);
+    sort_in(slots, segment);
+    slots->count += count;
+    slots->free_count += count;
+    add(&slots->in_state[LSHM_SLOT_FREE], count);
     for (uint32_t i = 0; i < count; i++) {
-        free_fifo[i] = i;
-        generations[i] = 1;
-        states[i] = LSHM_SLOT_FREE;
+        slots->free_fifo[first + i] = i;
+        slots->generations[first + i]++;
+        slots->states[first + i] = LSHM_SLOT_FREE;
     }
 }
 
-uint32_t lsi_slots_loan(struct lsi_slots *slots)
+void lsi_slots_remove(struct lsi_slots *slots, uint32_t segment)
 {
-    uint32_t slot;
+    uint32_t count = slots->segments[segment].count, kept = 0;
 
-    if (slots->free_count == 0)
-        return LSI_SLOT_NONE;
-    slot = slots->free_fifo[slots->head];
-    slots->head = slots->head + 1 == slots->count ? 0 : slots->head + 1;
+    for (uint32_t i = 0; i < slots->order_count; i++)
+        if (slots->order[i] != segment)
+            slots->order[kept++] = slots->order[i];
+    slots->order_count = kept;
+    slots->count -= count;
+    slots->free_count -= count;
+    add(&slots->in_state[LSHM_SLOT_FREE], UINT64_MAX - count + 1);
+    slots->segments[segment] = (struct lsi_slots_segment){ 0 };
+}
+
+uint32_t lsi_slots_loan(struct lsi_slots *slots, uint32_t segment)
+{
+    struct lsi_slots_segment *s = &slots->segments[segment];
+    uint32_t id = lsi_slot_id(segment, slots->free_fifo[s->first + s->head]);
+
+    s->head = s->head + 1 == s->count ? 0 : s->head + 1;
+    s->free_count--;
     slots->free_count--;
-    set_state(slots, slot, LSHM_SLOT_LOANED);
-    return slot;
+    s->was_loaned = true;
+    set_state(slots, id, LSHM_SLOT_LOANED);
+    return id;
 }
 
-void lsi_slots_free(struct lsi_slots *slots, uint32_t slot)
+void lsi_slots_free(struct lsi_slots *slots, uint32_t id)
 {
-    uint32_t end = slots->head + slots->free_count;
+    struct lsi_slots_segment *s = &slots->segments[lsi_slot_segment(id)];
+    uint32_t end = s->head + s->free_count;
 
-    slots->free_fifo[end >= slots->count ? end - slots->count : end] = slot;
+    slots->free_fifo[s->first + (end >= s->count ? end - s->count : end)] = lsi_slot_index(id);
+    s->free_count++;
     slots->free_count++;
-    slots->generations[slot]++;
-    set_state(slots, slot, LSHM_SLOT_FREE);
+    slots->generations[lsi_slots_at(slots, id)]++;
+    set_state(slots, id, LSHM_SLOT_FREE);
 }
 
-void lsi_slots_move(struct lsi_slots *slots, uint32_t slot, uint32_t state)
+void lsi_slots_move(struct lsi_slots *slots, uint32_t id, uint32_t state)
 {
-    set_state(slots, slot, state);
+    set_state(slots, id, state);
 }

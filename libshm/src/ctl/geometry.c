@@ -54,6 +54,12 @@ static const char *bad_field(const struct lsi_ctl_publisher_open *request)
     return request->flags & ~RING_FLAGS ? "flags" : NULL;
 }
 
+static uint64_t slot_bytes(uint64_t payload_bytes)
+{
+    return round_up(payload_bytes, payload_bytes < LSI_SLOT_PAGE_BYTES ? LSI_SLOT_ALIGN_BYTES
+                                                                       : LSI_SLOT_PAGE_BYTES);
+}
+
 int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t page_bytes,
                       struct lsi_ctl_geometry *ret_geometry, const char **ret_field)
 {
@@ -69,21 +75,21 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
     geometry.flags = request->flags;
     geometry.history = request->history;
     geometry.retain = request->retain;
-    geometry.slot_count = request->slot_count;
+    geometry.slot_room = request->slot_count;
+    geometry.slot_bytes = slot_bytes(request->slot_bytes);
     geometry.states_offset = LSI_RING_HEADER_BYTES;
     geometry.entries_offset =
-        round_up(geometry.states_offset + request->slot_count, LSI_SLOT_PAGE_BYTES);
+        round_up(geometry.states_offset + geometry.slot_room, LSI_SLOT_PAGE_BYTES);
     geometry.ring_bytes =
         round_up(geometry.entries_offset + (uint64_t)request->entry_count * request->entry_bytes,
                  page_bytes);
     if (request->slot_count > 0) {
-        const uint64_t align =
-            request->slot_bytes < LSI_SLOT_PAGE_BYTES ? LSI_SLOT_ALIGN_BYTES : LSI_SLOT_PAGE_BYTES;
-
-        geometry.slot_bytes = round_up(request->slot_bytes, align);
-        geometry.slots_per_segment = request->slot_count;
         geometry.segment_count = 1;
-        geometry.segment_bytes[0] = round_up(geometry.slot_bytes * request->slot_count, page_bytes);
+        geometry.segments[0] = (struct lsi_ctl_segment){
+            .bytes = round_up(geometry.slot_bytes * request->slot_count, page_bytes),
+            .slot_bytes = geometry.slot_bytes,
+            .slot_count = request->slot_count,
+        };
     }
     if (lsi_geometry_bytes(&geometry) > LSI_PAYLOAD_BYTES_MAX)
         return -EOVERFLOW;
@@ -102,7 +108,7 @@ static int check_ring(const struct lsi_ctl_geometry *geometry)
     if (geometry->states_offset < sizeof(struct lshm_ring) ||
         geometry->entries_offset % LSHM_ENTRY_BYTES_MIN != 0)
         return 0;
-    if (__builtin_add_overflow(geometry->states_offset, (uint64_t)geometry->slot_count, &end) ||
+    if (__builtin_add_overflow(geometry->states_offset, (uint64_t)geometry->slot_room, &end) ||
         end > geometry->entries_offset)
         return 0;
     if (__builtin_add_overflow(geometry->entries_offset,
@@ -111,28 +117,48 @@ static int check_ring(const struct lsi_ctl_geometry *geometry)
     return end <= geometry->ring_bytes;
 }
 
+/* 1 when it lies inside its region, and its states inside their room. */
+static int check_segment(const struct lsi_ctl_segment *segment, uint32_t slot_room)
+{
+    if (segment->slot_count > LSHM_SLOTS_MAX || segment->first_slot > slot_room ||
+        segment->slot_count > slot_room - segment->first_slot)
+        return 0;
+    if (segment->slot_bytes == 0 || segment->slot_bytes > LSI_SLOT_BYTES_MAX ||
+        segment->slot_bytes % LSI_SLOT_ALIGN_BYTES != 0)
+        return 0;
+    /* 2^24 slots of less than 2^32 bytes: the product fits */
+    return segment->slot_count * segment->slot_bytes <= segment->bytes;
+}
+
+static int overlap(const struct lsi_ctl_segment *a, const struct lsi_ctl_segment *b)
+{
+    return a->slot_count > 0 && b->slot_count > 0 &&
+           a->first_slot < b->first_slot + b->slot_count &&
+           b->first_slot < a->first_slot + a->slot_count;
+}
+
 static int check_segments(const struct lsi_ctl_geometry *geometry)
 {
-    uint64_t left = geometry->slot_count;
-    uint32_t i;
+    uint32_t i, k;
 
-    if (geometry->slot_count == 0)
-        return geometry->segment_count == 0;
-    if (geometry->segment_count == 0 || geometry->segment_count > LSI_CTL_SEGMENTS ||
-        geometry->slots_per_segment == 0 || geometry->slots_per_segment > LSHM_SLOTS_MAX)
+    if (geometry->segment_count > LSI_CTL_SEGMENTS)
         return 0;
-    if (geometry->slot_bytes == 0 || geometry->slot_bytes > LSI_SLOT_BYTES_MAX ||
-        geometry->slot_bytes % LSI_SLOT_ALIGN_BYTES != 0)
-        return 0;
-    for (i = 0; i < geometry->segment_count; i++) {
-        uint64_t slots = left < geometry->slots_per_segment ? left : geometry->slots_per_segment;
+    for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
+        const struct lsi_ctl_segment *segment = &geometry->segments[i];
 
-        /* 2^24 slots of less than 2^32 bytes: the product fits */
-        if (slots == 0 || slots * geometry->slot_bytes > geometry->segment_bytes[i])
+        if (segment->slot_count == 0) {
+            if (i < geometry->segment_count || segment->bytes != 0)
+                return 0;
+            continue;
+        }
+        if (!check_segment(segment, geometry->slot_room))
             return 0;
-        left -= slots;
+        for (k = 0; k < i; k++) {
+            if (overlap(segment, &geometry->segments[k]))
+                return 0;
+        }
     }
-    return left == 0;
+    return 1;
 }
 
 int lsi_geometry_check(const struct lsi_ctl_geometry *geometry)
@@ -141,13 +167,22 @@ int lsi_geometry_check(const struct lsi_ctl_geometry *geometry)
            lsi_geometry_bytes(geometry) <= LSI_PAYLOAD_BYTES_MAX;
 }
 
+uint32_t lsi_geometry_slots(const struct lsi_ctl_geometry *geometry)
+{
+    uint32_t slots = 0, i;
+
+    for (i = 0; i < LSI_CTL_SEGMENTS; i++)
+        slots += geometry->segments[i].slot_count;
+    return slots;
+}
+
 uint64_t lsi_geometry_bytes(const struct lsi_ctl_geometry *geometry)
 {
     uint64_t bytes = geometry->ring_bytes;
     uint32_t i;
 
-    for (i = 0; i < geometry->segment_count && i < LSI_CTL_SEGMENTS; i++) {
-        if (__builtin_add_overflow(bytes, geometry->segment_bytes[i], &bytes))
+    for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
+        if (__builtin_add_overflow(bytes, geometry->segments[i].bytes, &bytes))
             return UINT64_MAX;
     }
     return bytes;

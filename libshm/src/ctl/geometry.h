@@ -30,6 +30,8 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
                       struct lsi_ctl_geometry *ret_geometry, const char **ret_field);
 /* 1 when everything named lies inside its region and in its limits. */
 int lsi_geometry_check(const struct lsi_ctl_geometry *geometry);
+/* Of all segments there are. */
+uint32_t lsi_geometry_slots(const struct lsi_ctl_geometry *geometry);
 /* Ring and segments together. */
 uint64_t lsi_geometry_bytes(const struct lsi_ctl_geometry *geometry);
 /* Lines of a reader cell with its hold table. */

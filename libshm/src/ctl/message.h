@@ -47,7 +47,7 @@
 #define LSI_CTL_BYTES_MAX 16384u
 #define LSI_CTL_FDS_MAX 253u
 #define LSI_CTL_UNACKED_FDS 16u
-#define LSI_CTL_SEGMENTS 8u
+#define LSI_CTL_SEGMENTS 32u /* of one publisher, at a time */
 #define LSI_CTL_TEXT_BYTES 400u
 #define LSI_CTL_REPLY 0x100u
 #define LSI_CTL_PUSH 0x200u
@@ -124,7 +124,7 @@ struct lsi_ctl_hello_reply {
     uint64_t keeper_pid;
 };
 
-#define LSI_CTL_MAPPED_MAX 12u
+#define LSI_CTL_MAPPED_MAX (1u + LSI_CTL_SEGMENTS)
 struct lsi_ctl_mapped {
     struct lsi_ctl_header header; /* id: of the request that brought the regions, or the push
     number;
@@ -146,23 +146,31 @@ struct lsi_ctl_publisher_open {
     uint32_t retain;
 };
 
+/* A data segment: slots of one size. Their state bytes are the ring's from first_slot on. */
+struct lsi_ctl_segment {
+    uint64_t region;
+    uint64_t bytes;
+    uint64_t slot_bytes;
+    uint32_t slot_count;         /* 0: there is no segment of this number */
+    uint32_t first_slot;
+};
+
 /* Where things are in a ring and its segments, as the broker laid them out. */
 struct lsi_ctl_geometry {
     uint64_t ring_region;
     uint64_t ring_bytes;
     uint64_t states_offset;
     uint64_t entries_offset;
-    uint64_t slot_bytes;
+    uint64_t slot_bytes;         /* of the largest slots it may have */
     uint32_t entry_count;
     uint32_t entry_bytes;
-    uint32_t slot_count;         /* of all segments */
-    uint32_t slots_per_segment;
-    uint32_t segment_count;
+    uint32_t slot_room;          /* state bytes: slots of all segments at most */
+    uint32_t segment_count;      /* made with the ring: numbers 0 to segment_count - 1 */
     uint32_t flags;              /* LSHM_RING_… */
     uint32_t history;
     uint32_t retain;
-    uint64_t segment_regions[LSI_CTL_SEGMENTS];
-    uint64_t segment_bytes[LSI_CTL_SEGMENTS];
+    uint32_t reserved;
+    struct lsi_ctl_segment segments[LSI_CTL_SEGMENTS];
 };
 
 struct lsi_ctl_publisher_memory { /* fds: ring, then segment_count segments, all read-write */
