@@ -31,7 +31,10 @@ static void copy(int from, int to, off_t bytes)
 /* In the place of `real`; −1 when it cannot be made. */
 static int make_file(int real, enum relay_kind kind)
 {
-    int is_writer = (fcntl(real, F_GETFL) & O_ACCMODE) == O_RDWR, is_read_write, fd, reader;
+    bool is_writer = (fcntl(real, F_GETFL) & O_ACCMODE) == O_RDWR;
+    bool is_read_write = is_writer != (kind == RELAY_OTHER_MODE);
+    bool is_write_sealed = !is_writer && (kind == RELAY_SHORT || kind == RELAY_OTHER_MODE);
+    int fd, reader;
     struct stat status;
 
     if (fstat(real, &status) < 0)
@@ -44,9 +47,8 @@ static int make_file(int real, enum relay_kind kind)
     copy(real, fd, status.st_size);
     if (kind != RELAY_NO_SEALS && lsi_seal_size(fd) < 0)
         return fd;
-    if (kind != RELAY_NO_SEALS && kind != RELAY_SIZE_SEALED && !is_writer && lsi_seal_writes(fd) < 0)
+    if (is_write_sealed && lsi_seal_writes(fd) < 0)
         return fd;
-    is_read_write = is_writer != (kind == RELAY_OTHER_MODE);
     if (is_read_write || lsi_seal_reopen(fd, &reader) < 0)
         return fd;
     close(fd);
