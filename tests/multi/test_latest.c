@@ -129,6 +129,31 @@ static void test_latest__idle_at_few_slots__never_stops_the_publisher(void **sta
     agent_end(&from);
 }
 
+/* What it was refused because of what it holds stays refused: its slot is another message's now. */
+static void test_latest__holds_too_much_to_pass_what_is_gone__takes_nothing(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&from, "pub test/latest payload=3000 ring=64 slots=24");
+    (void)agent_do(&to, "sub test/latest flags=%d window=4 holds=1", LATEST);
+    assert_int_equal(agent_do(&from, "send 0 4 min=2000 max=3000"), 4);
+    assert_int_equal(agent_do(&to, "grab 0 4"), 4);
+    assert_int_equal(agent_do(&to, "drop 0 1"), 1);
+    assert_int_equal(agent_do(&from, "send 0 40 min=2000 max=3000"), 40);
+    for (int i = 0; i < 3; i++) {
+        agent_tell(&to, "grab 0 1");
+        agent_hear_no(&to, "LSHM_EHELD");
+    }
+    assert_int_equal(agent_do(&to, "intact 0"), 3);
+    assert_int_equal(agent_do(&to, "drop 0 3"), 3);
+    (void)agent_do(&to, "take 0 100 ms=0");
+    end_reader(&to, 44);
+    agent_end(&from);
+}
+
 static void test_latest__more_than_the_slots_allow__is_refused(void **state)
 {
     struct agent from, to[4];
@@ -279,6 +304,7 @@ static int run(void)
         AGENT_TEST(test_latest__of_small_messages__loses_and_counts),
         AGENT_TEST(test_latest__stopped_with_samples__finds_them_unchanged),
         AGENT_TEST(test_latest__idle_at_few_slots__never_stops_the_publisher),
+        AGENT_TEST(test_latest__holds_too_much_to_pass_what_is_gone__takes_nothing),
         AGENT_TEST(test_latest__more_than_the_slots_allow__is_refused),
         AGENT_TEST(test_latest__with_a_queue_limit__passes_what_is_older),
         AGENT_TEST(test_latest__beside_a_lossless_one__costs_it_nothing),

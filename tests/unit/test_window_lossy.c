@@ -151,6 +151,36 @@ static void test_announce__holds_do_not_suffice__nothing_changes(void **state)
     rig_free(&rig);
 }
 
+static void test_announce__mark_came_too_late__nothing_behind_it_is_sure(void **state)
+{
+    uint64_t lost = NEVER;
+    uint32_t samples[4];
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig, 4, 0, 100);
+    assert_int_equal(rig.w->sure, 100);
+    assert_int_equal(announce(&rig, 1), 0);
+    assert_int_equal(rig.w->sure, 104);
+    for (int i = 0; i < 4; i++)
+        samples[i] = take(&rig);
+    release(&rig, samples[0]);
+    release(&rig, samples[1]);
+    rig.pub.ring->horizon = 105;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(lsi_window_announce(rig.w, rig.pub.ring, 0, NEVER, 1, 0, &lost),
+                         LSI_ANNOUNCE_HELD);
+        check(&rig);
+        assert_int_equal(rig.cell->borrow, 106);
+        assert_int_equal(rig.w->sure, 104); /* 104 may be gone; 102 and 103 are not */
+    }
+    release(&rig, samples[2]);
+    release(&rig, samples[3]);
+    assert_int_equal(announce(&rig, 1), 1);
+    assert_int_equal(rig.w->sure, 105 + 4);
+    rig_free(&rig);
+}
+
 static void test_announce__floor_and_end__limit_what_is_passed(void **state)
 {
     /* floor, end, horizon: where to */
@@ -248,7 +278,7 @@ static void step(struct stroll *s)
         s->lost += lost;
         s->refused += r == LSI_ANNOUNCE_HELD;
         assert_int_not_equal(r, LSI_ANNOUNCE_AGAIN); /* nobody was faster */
-        for (long k = r > 0 ? dice % 4 : 0; k > 0 && w->position < w->mark && w->free_count; k--) {
+        for (long k = r > 0 ? dice % 4 : 0; k > 0 && w->position < w->sure && w->free_count; k--) {
             assert_true(w->position >= s->rig.pub.ring->horizon);
             if (dice % 7 == 0) {
                 lsi_window_skip(w);
@@ -304,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_announce__horizon_is_past_it__announces_again_from_there),
         cmocka_unit_test(test_announce__samples_are_out__become_holds),
         cmocka_unit_test(test_announce__holds_do_not_suffice__nothing_changes),
+        cmocka_unit_test(test_announce__mark_came_too_late__nothing_behind_it_is_sure),
         cmocka_unit_test(test_announce__floor_and_end__limit_what_is_passed),
         cmocka_unit_test(test_skip_to__samples_are_out__become_holds),
         cmocka_unit_test(test_skip_to__all_released__needs_no_hold),

@@ -61,15 +61,15 @@ int64_t lsi_link_announce(struct lsi_link *link, uint32_t count)
         return 0;
     if (!keep_to_limit(link))
         return -LSHM_EHELD;
-    if (window->mark >= window->position + count)
+    if (window->sure >= window->position + count)
         return count;
     r = announce(link, count);
     if (r == LSI_ANNOUNCE_HELD)
         return -LSHM_EHELD;
     if (r == LSI_ANNOUNCE_AGAIN)
         return 0;
-    if (count > window->mark - window->position)
-        count = (uint32_t)(window->mark - window->position);
+    if (count > window->sure - window->position)
+        count = (uint32_t)(window->sure - window->position);
     return count;
 }
 

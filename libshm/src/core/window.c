@@ -25,6 +25,7 @@ void lsi_window_init(struct lsi_window *w, struct lshm_cell *cell, uint32_t size
     w->cursor = start;
     w->position = start;
     w->mark = start;
+    w->sure = start;
     w->window = size;
     w->holds = holds;
     w->mask = lsi_window_slots(size) - 1;
@@ -148,11 +149,13 @@ int lsi_window_announce(struct lsi_window *w, const struct lshm_ring *ring, uint
             horizon = floor;
         if (horizon > end)
             horizon = end;
-        if (horizon <= w->position)
+        if (horizon <= w->position) {
+            w->sure = w->mark;
             return LSI_ANNOUNCED;
+        }
         lost = horizon - w->position;
         if (!lsi_window_skip_to(w, horizon, now_ns))
-            return LSI_ANNOUNCE_HELD;
+            return LSI_ANNOUNCE_HELD; /* the mark stands, but came too late for the position */
         *ret_lost += lost;
     }
     return LSI_ANNOUNCE_AGAIN;

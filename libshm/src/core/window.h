@@ -52,6 +52,7 @@ struct lsi_window {
     uint64_t cursor;            /* as published */
     uint64_t position;          /* next message to take */
     uint64_t mark;              /* lossy: end of what it has announced, as published */
+    uint64_t sure;              /* … and of what it may take without another look, at most mark */
     uint32_t window;            /* B */
     uint32_t holds;             /* H */
     uint32_t mask;              /* of at: a power of two >= B, minus 1 */
@@ -81,6 +82,7 @@ bool lsi_window_skip_to(struct lsi_window *window, uint64_t to, uint64_t now_ns)
 /*
  * Lossy: announces `count` messages from the position on, of which there is room for one at least,
  * and passes what may be gone, at most up to `end`. LSI_ANNOUNCE_…; *ret_lost: how many it passed.
+ * What lies between the position and `sure` may be taken, then and later.
  */
 #define LSI_ANNOUNCED 1
 #define LSI_ANNOUNCE_AGAIN 0    /* the publisher was faster each time */
