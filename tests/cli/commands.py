@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -97,6 +98,29 @@ def topic_names_are_checked(rig):
         assert "not a topic name" in rig.error("holders", name, code=64)
     assert 'no topic "absent" now' in rig.error("topic", "info", "absent", code=65)
     assert 'no topic "absent" now' in rig.error("holders", "absent", code=65)
+
+
+@test
+def without_descriptors_each_command_says_how_to_get_some(rig):
+    sub = rig.subscribe("few/descriptors")
+    pub = rig.start("pub", "few/descriptors", stdin=subprocess.PIPE)
+    until(lambda: rig.topic("few/descriptors")["publisher_count"] == 1, "it publishes")
+    for command in (("status",), ("topic", "info", "few/descriptors"), ("holders",)):
+        refused = 0
+        for limit in range(4, 9):
+            def lower():
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            result = subprocess.run([str(TOOL), *command], env=rig.env, capture_output=True,
+                                    timeout=DEADLINE_S, preexec_fn=lower, text=True)
+            if result.returncode == 0:
+                break
+            assert result.returncode == 71 and result.stderr.count("\n") == 1, result
+            assert "ulimit -n" in result.stderr and "brokerd" not in result.stderr, result
+            refused += 1
+        assert result.returncode == 0 and refused > 0, (command, result)
+    finish(pub)
+    sub.terminate()
+    finish(sub)
 
 
 @test

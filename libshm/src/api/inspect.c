@@ -59,6 +59,11 @@ static int explain(struct lshm_inspector *inspector, int r, struct lshm_error *r
         return r;
     }
     inspector->broken = r;
+    if (r == -EMFILE) {
+        lsi_error_set(reterr_error, r, "no descriptors are left for memory that the broker sends: "
+                      "close some, or raise the limit (ulimit -n)");
+        return r;
+    }
     lsi_error_set(reterr_error, r, "lost the broker: %s; start brokerd and open a new inspector",
                   lshm_strerror(r));
     return r;
