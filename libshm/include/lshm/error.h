@@ -3,6 +3,8 @@
  * The one error table. Calls return 0 or a count, −errno for an error of the system, or one of
  * these negated. Numbers are fixed for ever; every language's names are generated from this list.
  *
+ * No call of this version returns EMISMATCH or EBROKER: their numbers are reserved.
+ *
  * X(name, number, what it means)
  */
 #ifndef LSHM_ERROR_H
