@@ -18,7 +18,7 @@ SLOTS = 16
 KEEP = 5             # the watcher keeps the 5th message it sees
 START_S, END_S, HOPELESS_S = 10, 30, 2
 GONE_WITHIN_S = 1.0
-EX_NOT_PROVED, EX_BROKER_GONE, EX_TROUBLE = 1, 3, 70
+EX_NOT_PROVED, EX_BROKER_GONE, EX_USAGE, EX_TROUBLE = 1, 3, 64, 70
 SABOTAGES = ("flip", "skip", "flip-watched", "spare-watcher", "forget-loads", "leave-process",
              "leave-file", "leave-memory")
 
@@ -169,6 +169,7 @@ class Chain:
         """Kill a client that is shown to hold a slot; the slot comes back."""
         pid = self.processes.running["watcher-1"].pid
         self.go_on(lambda: self.inspector.holds(pid), START_S)
+        self.processes.note_memory_files()
         held = self.inspector.holds(pid)
         while_held = self.loanable()
         self.proofs.check(

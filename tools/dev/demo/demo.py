@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 
-from chain import EX_NOT_PROVED, EX_TROUBLE, SABOTAGES, Trouble
+from chain import EX_NOT_PROVED, EX_TROUBLE, EX_USAGE, SABOTAGES, Trouble
 from live import LiveChain
 from screen import Screen
 from video import VideoChain
@@ -23,8 +23,13 @@ def parse_arguments():
     source.add_argument("--clip")
     source.add_argument("--live", action="store_true")
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--sabotage", choices=SABOTAGES)
-    return parser.parse_args()
+    parser.add_argument("--sabotage")
+    arguments = parser.parse_args()
+    if arguments.sabotage not in (None, *SABOTAGES):
+        print(f"demo: there is no --sabotage {arguments.sabotage}: say {', '.join(SABOTAGES)}",
+              file=sys.stderr)
+        raise SystemExit(EX_USAGE)
+    return arguments
 
 
 def interrupt(number, _):
