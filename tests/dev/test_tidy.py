@@ -3,6 +3,7 @@
 """Self-test of tidy: a clean tree passes, and each planted violation names its own rule only."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ ABI_H = "libshm/include/lshm/abi.h"
 API_C = "libshm/src/api/context.c"
 BROKER_C = "brokerd/main.c"
 PAGE = "libshm/doc/ordering.md"
+OTHER_UID = 65534
 
 CLEAN = {
     "README.md": "# x\n",
@@ -187,7 +189,7 @@ class Tap:
 
 
 def main():
-    tap = Tap(len(PLANTED) + 3)
+    tap = Tap(len(PLANTED) + 5)
     with tempfile.TemporaryDirectory() as root:
         subprocess.run(["git", "init", "-q", root], check=True)
         for path, text in CLEAN.items():
@@ -216,6 +218,17 @@ def main():
         tap.case("--ordering writes the table", status == 0 and row in page, page + output)
         status, found, output = tidy(root)
         tap.case("a fresh table passes", status == 0 and not found, output)
+
+        write(root, API_C, CLEAN[API_C] + " \n")
+        if os.geteuid() == 0:
+            os.chown(root, OTHER_UID, OTHER_UID)
+            os.chown(os.path.join(root, ".git"), OTHER_UID, OTHER_UID)
+        status, found, output = tidy(root)
+        tap.case("a tree of another user", status == 1 and found == {"trailing-blank"}, output)
+        shutil.rmtree(os.path.join(root, ".git"))
+        write(root, "build/x.c", "\t\n")
+        status, found, output = tidy(root)
+        tap.case("a tree without git", status == 1 and found == {"trailing-blank"}, output)
     return 1 if tap.failed else 0
 
 
