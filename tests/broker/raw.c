@@ -16,6 +16,7 @@
 #include "os/socket.h"
 
 #define ARGUMENTS_MAX 16
+#define RUN_S 10
 
 static pid_t spawn(const char *const options[], int output_fd)
 {
@@ -29,8 +30,10 @@ static pid_t spawn(const char *const options[], int output_fd)
     pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (output_fd >= 0)
+        if (output_fd >= 0) {
             dup2(output_fd, STDERR_FILENO);
+            alarm(RUN_S); /* one that starts, though it should not */
+        }
         execv(program ? program : RAW_BROKERD, argv);
         _exit(127);
     }

@@ -14,6 +14,7 @@
 #include "os/socket.h"
 
 #define TEXT_BYTES 1024
+#define NOBODY 65534
 
 static struct raw_broker broker;
 static const char *directory;
@@ -71,6 +72,25 @@ static void test_broker__open_directory__refused(void **state)
     snprintf(path, sizeof(path), "%s/open/s", directory);
     assert_int_equal(raw_broker_run(options, text, sizeof(text)), EX_NOPERM);
     assert_non_null(strstr(text, "chmod 700"));
+    path[strlen(path) - 2] = '\0';
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void test_broker__directory_of_another_user__refused(void **state)
+{
+    char path[LST_PATH_MAX], text[TEXT_BYTES];
+    const char *const options[] = {"--foreground", "--socket", path, NULL};
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    snprintf(path, sizeof(path), "%s/theirs", directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+    snprintf(path, sizeof(path), "%s/theirs/s", directory);
+    assert_int_equal(raw_broker_run(options, text, sizeof(text)), EX_NOPERM);
+    assert_non_null(strstr(text, "belongs to uid 65534, not to you (uid 0)"));
+    assert_non_null(strstr(text, "--socket"));
     path[strlen(path) - 2] = '\0';
     assert_int_equal(rmdir(path), 0);
 }
@@ -259,6 +279,7 @@ static const struct CMUnitTest tests[] = {
 #define START_TEST(name) cmocka_unit_test_setup_teardown(name, setup_directory, lst_teardown)
     TEST(test_broker__second_one__refused_with_the_pid_of_the_first),
     START_TEST(test_broker__open_directory__refused),
+    START_TEST(test_broker__directory_of_another_user__refused),
     START_TEST(test_broker__missing_parent__refused),
     START_TEST(test_broker__bad_options__usage),
     START_TEST(test_broker__stale_socket__is_replaced),

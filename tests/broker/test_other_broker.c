@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lshm/inspect.h>
@@ -25,6 +26,8 @@
 /* What a broker of yesterday or tomorrow speaks. */
 #define OTHER_MAJOR (LSHM_ABI_MAJOR + 1)
 #define OTHER_MINOR (LSHM_ABI_MINOR + 1)
+#define SOMEBODY 65533
+#define SOMEBODY_ELSE 65534
 
 struct other_broker {
     char path[LST_PATH_MAX];
@@ -35,6 +38,8 @@ struct other_broker {
 };
 
 static struct other_broker broker;
+static const char *directory;
+static uid_t server_uid, client_uid; /* 0: as they are; others, by root only */
 
 static int wait_for(int fd)
 {
@@ -149,6 +154,12 @@ static void answer_nothing(struct other_broker *self, int fd)
     (void)fd;
 }
 
+static void become(uid_t uid)
+{
+    if (server_uid != 0 || client_uid != 0)
+        assert_int_equal(seteuid(0) == 0 && seteuid(uid) == 0, 1);
+}
+
 /* Opens an object of the library at the broker that answers so, which must fail with `error`. */
 static void refused(void (*answer)(struct other_broker *broker, int fd), int is_inspector,
                     int error, const char *what, const char *advice)
@@ -160,11 +171,15 @@ static void refused(void (*answer)(struct other_broker *broker, int fd), int is_
     int status;
 
     broker.answer = answer;
+    become(server_uid); /* a socket is its listener's */
     assert_int_equal(lsi_socket_listen(broker.path, &broker.listener), 0);
+    assert_int_equal(chmod(broker.path, 0666), 0);
+    become(client_uid);
     assert_int_equal(pthread_create(&broker.thread, NULL, serve, &broker), 0);
     status = is_inspector ? lshm_inspector_open(&options, &why, &inspector)
                           : lshm_context_open(&options, &why, &context);
     assert_int_equal(pthread_join(broker.thread, NULL), 0);
+    become(0);
     close(broker.listener);
     unlink(broker.path);
     assert_int_equal(status, error);
@@ -178,10 +193,11 @@ static int setup(void **state)
 {
     struct lst_fixture *fixture;
 
-    if (lst_setup(state) < 0)
+    if (lst_setup_in_tmp(state) < 0)
         return -1;
     fixture = *state;
-    snprintf(broker.path, sizeof(broker.path), "%s/broker.sock", fixture->dir);
+    directory = fixture->dir;
+    snprintf(broker.path, sizeof(broker.path), "%s/broker.sock", directory);
     return 0;
 }
 
@@ -222,6 +238,31 @@ static void test_context__something_else_at_the_socket__is_an_error(void **state
     refused(answer_nothing, 0, -LSHM_EGONE, "lost the broker", "start brokerd");
 }
 
+/* A broker of user `server` is asked by a process of user `client`. */
+static void refused_between(uid_t server, uid_t client, int error, const char *what,
+                            const char *advice)
+{
+    assert_int_equal(chmod(directory, 0777), 0);
+    server_uid = server;
+    client_uid = client;
+    refused(answer_refusal, 0, error, what, advice);
+    refused(answer_refusal, 1, error, what, advice);
+    server_uid = client_uid = 0;
+}
+
+/* It could hand out memory that it writes, and read all that is published. */
+static void test_context__broker_of_another_user__is_not_used(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    refused_between(SOMEBODY_ELSE, SOMEBODY, -LSHM_EDENIED, "runs as uid 65534, neither root nor",
+                    "LSHM_SOCKET");
+    refused_between(SOMEBODY, SOMEBODY, -LSHM_EVERSION, "is not the broker's 7.3", "use its");
+    refused_between(0, SOMEBODY, -LSHM_EVERSION, "is not the broker's 7.3", "use its");
+    refused_between(SOMEBODY, 0, -LSHM_EVERSION, "is not the broker's 7.3", "use its");
+}
+
 static int run(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, lst_teardown)
@@ -229,6 +270,7 @@ static int run(void)
         TEST(test_context__broker_of_another_abi__is_told_both_versions),
         TEST(test_inspector__broker_of_another_abi__is_told_both_versions),
         TEST(test_context__broker_that_refuses_our_abi__is_quoted),
+        TEST(test_context__broker_of_another_user__is_not_used),
         TEST(test_context__something_else_at_the_socket__is_an_error),
     };
 

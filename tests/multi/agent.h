@@ -61,6 +61,7 @@ struct agent_rig {
 };
 extern struct agent_rig agent_rig;
 int agent_setup(void **state);
+int agent_setup_in_tmp(void **state); /* with lst_setup_in_tmp() */
 int agent_teardown(void **state);
 #define AGENT_TEST(name) cmocka_unit_test_setup_teardown(name, agent_setup, agent_teardown)
 

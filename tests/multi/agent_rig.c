@@ -9,13 +9,23 @@
 
 struct agent_rig agent_rig;
 
-int agent_setup(void **state)
+static int set_up(int (*directory)(void **state), void **state)
 {
-    if (lst_setup(state) < 0)
+    if (directory(state) < 0)
         return -1;
     agent_rig.fixture = *state;
     lst_must(lst_broker_start(&agent_rig.broker, agent_rig.fixture->dir));
     return 0;
+}
+
+int agent_setup(void **state)
+{
+    return set_up(lst_setup, state);
+}
+
+int agent_setup_in_tmp(void **state)
+{
+    return set_up(lst_setup_in_tmp, state);
 }
 
 int agent_teardown(void **state)

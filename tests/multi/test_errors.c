@@ -17,10 +17,8 @@
 
 static struct agent bystanders[2];
 
-static int setup(void **state)
+static int start_bystanders(void)
 {
-    if (agent_setup(state) < 0)
-        return -1;
     for (int i = 0; i < 2; i++) {
         agent_start(&bystanders[i]);
         (void)agent_do(&bystanders[i], "sub test/by%d", i);
@@ -28,6 +26,16 @@ static int setup(void **state)
     for (int i = 0; i < 2; i++)
         (void)agent_do(&bystanders[i], "pub test/by%d payload=3000", 1 - i);
     return 0;
+}
+
+static int setup(void **state)
+{
+    return agent_setup(state) < 0 ? -1 : start_bystanders();
+}
+
+static int setup_in_tmp(void **state)
+{
+    return agent_setup_in_tmp(state) < 0 ? -1 : start_bystanders();
 }
 
 static void bystanders_go_on(void)
@@ -242,7 +250,8 @@ static int run(void)
         TEST(test_options__out_of_range__are_refused),
         TEST(test_quota__used_up__is_named),
         TEST(test_broker__absent__is_named_with_its_socket),
-        TEST(test_user__other_than_the_brokers__is_refused),
+        cmocka_unit_test_setup_teardown(test_user__other_than_the_brokers__is_refused,
+                                        setup_in_tmp, teardown),
         TEST(test_descriptors__none_left__is_said_and_costs_nothing),
         TEST(test_descriptors__none_left_for_a_port__leave_the_others_alone),
 #ifndef __SANITIZE_ADDRESS__

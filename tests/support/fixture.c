@@ -56,15 +56,14 @@ static int count_fds(void)
     return count;
 }
 
-int lst_setup(void **state)
+static int set_up(const char *parent, void **state)
 {
-    const char *parent = getenv("TMPDIR");
     struct lst_fixture *fixture = calloc(1, sizeof *fixture);
     if (!fixture) {
         return -1;
     }
     int length = snprintf(fixture->dir, sizeof fixture->dir, "%s/lshm-test-XXXXXX",
-                          parent ? parent : "/tmp");
+                          parent);
     if (length >= (int)sizeof fixture->dir || !mkdtemp(fixture->dir) ||
         prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
         (void)fprintf(stderr, "setup in '%s': %s\n", fixture->dir, strerror(errno));
@@ -75,6 +74,18 @@ int lst_setup(void **state)
     fixture->fd_count = count_fds();
     *state = fixture;
     return 0;
+}
+
+int lst_setup(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+
+    return set_up(parent ? parent : "/tmp", state);
+}
+
+int lst_setup_in_tmp(void **state)
+{
+    return set_up("/tmp", state);
 }
 
 /* Signal every child of this thread; returns how many there are. */

@@ -58,6 +58,8 @@ int lst_main(int argc, char **argv, const struct lst_role *roles, size_t role_co
              int (*run)(void));
 
 int lst_setup(void **state);
+/* In /tmp, whatever TMPDIR says: other users can be let into its directory. */
+int lst_setup_in_tmp(void **state);
 int lst_teardown(void **state);
 
 /* The text of the last failure in this process. */
