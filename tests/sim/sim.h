@@ -25,6 +25,7 @@
 #include <time.h>
 #include <ucontext.h>
 
+#define LSI_WORDS_ONLY
 #include "base/atomic.h"
 
 #undef lsi_load_relaxed
@@ -38,7 +39,6 @@
 #define lsi_fence_full() sim_fence_full()
 #define lsi_fence_acquire() ((void)0)
 #define lsi_fence_release() sim_fence_release()
-
 #define SIM_PROCESSES_MAX 4u
 #define SIM_BUFFER 48u
 #define SIM_STACK_BYTES 65536u

@@ -305,28 +305,44 @@ LSI_API int lshm_subscriber_take(struct lshm_subscriber *subscriber,
     return lshm_subscriber_take_batch(subscriber, ret_message, 1);
 }
 
+/* The link that a token names: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. */
+static int find_link(const struct lshm_subscriber *subscriber, uint64_t token,
+                     struct lsi_link **ret_link)
+{
+    uint32_t index = TOKEN_LINK(token);
+
+    if (TOKEN_PORT(token) != subscriber->port)
+        return -LSHM_EFOREIGN;
+    if (index >= subscriber->links_count || subscriber->links[index] == NULL)
+        return -LSHM_ESTALE;
+    *ret_link = subscriber->links[index];
+    return 0;
+}
+
+/* Whether it is out; *ret_sample is its index. */
+static inline bool is_out(const struct lsi_link *link, const struct lshm_message *m,
+                          uint32_t *ret_sample)
+{
+    uint32_t sample = TOKEN_SAMPLE(m->token);
+    const struct lsi_sample *s;
+
+    if (link->publisher != m->publisher || sample >= link->window.window + link->window.holds)
+        return false;
+    s = &link->window.samples[sample];
+    *ret_sample = sample;
+    /* RLX: the taker's thread may release it, and use it again, at this moment. What is out does
+     * not change; that something else was taken for it is found by the drain. */
+    return (lsi_load_relaxed(&s->generation) & 0xffffu) == TOKEN_GENERATION(m->token) &&
+           lsi_load_relaxed(&s->seq) == m->seq; /* the generation goes up at the release */
+}
+
 /* The sample that a token names, checked: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. */
 static int find_sample(const struct lshm_subscriber *subscriber, const struct lshm_message *m,
                        struct lsi_link **ret_link, uint32_t *ret_sample)
 {
-    uint32_t index = TOKEN_LINK(m->token), sample = TOKEN_SAMPLE(m->token);
-    struct lsi_link *link;
-    const struct lsi_sample *s;
+    int r = find_link(subscriber, m->token, ret_link);
 
-    if (TOKEN_PORT(m->token) != subscriber->port)
-        return -LSHM_EFOREIGN;
-    if (index >= subscriber->links_count || (link = subscriber->links[index]) == NULL ||
-        link->publisher != m->publisher || sample >= link->window.window + link->window.holds)
-        return -LSHM_ESTALE;
-    s = &link->window.samples[sample];
-    /* RLX: the taker's thread may release it, and use it again, at this moment. What is out does
-     * not change; that something else was taken for it is found by the drain. */
-    if ((lsi_load_relaxed(&s->generation) & 0xffffu) != TOKEN_GENERATION(m->token) ||
-        lsi_load_relaxed(&s->seq) != m->seq)
-        return -LSHM_ESTALE; /* the generation goes up at the release */
-    *ret_link = link;
-    *ret_sample = sample;
-    return 0;
+    return r < 0 ? r : is_out(*ret_link, m, ret_sample) ? 0 : -LSHM_ESTALE;
 }
 
 /* After releases on a link: moves the cursor, wakes a publisher that waits. */
@@ -345,45 +361,49 @@ static void settle(struct lsi_link *link, bool dropped)
         link->subscriber->drained = 1; /* the next take or wait leaves the ring */
 }
 
-/* As find_sample, for the thread that takes: not one that another thread has released. */
-static int find_own_sample(struct lshm_subscriber *subscriber, const struct lshm_message *m,
-                           struct lsi_link **ret_link, uint32_t *ret_sample)
+/* As is_out, for the thread that takes: not one that another thread has released. */
+static inline bool is_own(struct lshm_subscriber *subscriber, const struct lsi_link *link,
+                          const struct lshm_message *m, uint32_t *ret_sample)
 {
-    int r = find_sample(subscriber, m, ret_link, ret_sample);
-
-    if (LSI_UNLIKELY(r < 0))
-        return r;
+    if (LSI_UNLIKELY(!is_out(link, m, ret_sample)))
+        return false;
     /* RLX: who put it there has said so to nobody yet; the drain brings the order. */
-    if (LSI_UNLIKELY(lsi_load_relaxed(&(*ret_link)->window.samples[*ret_sample].pending) != 0)) {
-        lsi_subscriber_drain_released(subscriber);
-        r = find_sample(subscriber, m, ret_link, ret_sample);
-    }
-    return r;
+    if (LSI_LIKELY(lsi_load_relaxed(&link->window.samples[*ret_sample].pending) == 0))
+        return true;
+    lsi_subscriber_drain_released(subscriber);
+    return is_out(link, m, ret_sample);
 }
 
 /* Up to the first that is not valid: how many, or the error when that was the first. */
 static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
-    struct lsi_link *link = NULL, *last = NULL;
+    struct lsi_link *link = NULL, *next = NULL;
+    uint64_t which = 0; /* of the tokens of this link */
     uint32_t sample;
     bool dropped = false;
     size_t done;
     int r = 0;
 
     for (done = 0; done < count; done++) {
-        r = find_own_sample(subscriber, &m[done], &link, &sample);
-        if (LSI_UNLIKELY(r < 0))
-            break;
-        if (LSI_UNLIKELY(last != link && last != NULL)) {
-            settle(last, dropped);
+        if (LSI_UNLIKELY(link == NULL || m[done].token >> 32 != which)) {
+            r = find_link(subscriber, m[done].token, &next);
+            if (r < 0)
+                break;
+            if (link != NULL)
+                settle(link, dropped);
+            link = next;
             dropped = false;
+            which = m[done].token >> 32;
+        }
+        if (LSI_UNLIKELY(!is_own(subscriber, link, &m[done], &sample))) {
+            r = -LSHM_ESTALE;
+            break;
         }
         dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
         lsi_window_release(&link->window, sample);
-        last = link;
     }
-    if (last != NULL)
-        settle(last, dropped);
+    if (link != NULL)
+        settle(link, dropped);
     return done > 0 ? (int)done : r;
 }
 
@@ -470,20 +490,12 @@ LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
 LSI_API int lshm_subscriber_release(struct lshm_subscriber *subscriber,
                                     struct lshm_message *message)
 {
-    struct lsi_link *link;
-    uint32_t sample;
-    bool held;
     int r;
 
     LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
     /* RLX: as above. */
     if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->owner) != lsi_thread()))
         return release_there(subscriber, message);
-    r = find_own_sample(subscriber, message, &link, &sample);
-    if (LSI_UNLIKELY(r < 0))
-        return r;
-    held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
-    lsi_window_release(&link->window, sample);
-    settle(link, held);
-    return 0;
+    r = release_here(subscriber, message, 1);
+    return r < 0 ? r : 0;
 }

@@ -52,17 +52,15 @@ static void store_words(struct lshm_entry *entry, const void *payload, uint32_t 
     uint64_t *to = (uint64_t *)(entry + 1);
     const uint64_t *from = payload;
 
-    uint32_t words = (bytes + 7) / 8, i = 0;
+    const uint64_t *end = from + (bytes + 7) / 8;
 
     /* RLX: ordered by the commit word, P1. */
-    for (; i + 4 <= words; i += 4) {
-        lsi_store_relaxed(&to[i], from[i]);
-        lsi_store_relaxed(&to[i + 1], from[i + 1]);
-        lsi_store_relaxed(&to[i + 2], from[i + 2]);
-        lsi_store_relaxed(&to[i + 3], from[i + 3]);
+    for (; end - from >= 4; from += 4, to += 4) {
+        lsi_store_pair_relaxed(to, from);
+        lsi_store_pair_relaxed(to + 2, from + 2);
     }
-    for (; i < words; i++)
-        lsi_store_relaxed(&to[i], from[i]); /* RLX: as above */
+    for (; from < end; from++, to++)
+        lsi_store_relaxed(to, *from); /* RLX: as above */
 }
 
 void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descriptor *descriptor,
@@ -114,17 +112,15 @@ static void load_words(const struct lshm_entry *entry, void *block, uint32_t byt
     const uint64_t *from = (const uint64_t *)(entry + 1);
     uint64_t *to = block;
 
-    uint32_t words = (bytes + 7) / 8, i = 0;
+    const uint64_t *end = from + (bytes + 7) / 8;
 
     /* RLX: ordered by C1 and C2. */
-    for (; i + 4 <= words; i += 4) {
-        to[i] = lsi_load_relaxed(&from[i]);
-        to[i + 1] = lsi_load_relaxed(&from[i + 1]);
-        to[i + 2] = lsi_load_relaxed(&from[i + 2]);
-        to[i + 3] = lsi_load_relaxed(&from[i + 3]);
+    for (; end - from >= 4; from += 4, to += 4) {
+        lsi_load_pair_relaxed(to, from);
+        lsi_load_pair_relaxed(to + 2, from + 2);
     }
-    for (; i < words; i++)
-        to[i] = lsi_load_relaxed(&from[i]); /* RLX: as above */
+    for (; from < end; from++, to++)
+        *to = lsi_load_relaxed(from); /* RLX: as above */
 }
 
 int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
