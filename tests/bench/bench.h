@@ -212,6 +212,10 @@ bool bench_idle(const struct bench_options *options);
 
 /* peers.c: the cells of --peers. False if one failed. */
 bool bench_peers(const struct bench_options *options);
+/* Those of wake, attach, fanout and fanin, for lshm alone. */
+bool bench_fans(const struct bench_options *options);
+/* What 64 ends cost relative to one; false if that misses its target. */
+bool bench_fan_targets(const struct bench_options *options);
 
 /* counters.c: allocations and system calls of this process. */
 void bench_count_begin(uint64_t *allocations, uint64_t *system_calls);

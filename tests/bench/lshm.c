@@ -11,11 +11,9 @@
 
 #include "inline.h"
 
-#ifdef LSHM_SUBSCRIBER_LATEST
-#define LOSSY LSHM_SUBSCRIBER_LATEST
-#else
-#define LOSSY 0u
-#endif
+#define INLINE_BYTES 64u /* larger payloads need slots */
+#define LOSSY_WINDOW 4u
+#define LOSSY_HOLDS 1u
 #define READY_POLL_US 20
 #define SPIN_NS 1000000000u /* a publisher without room looks again and again */
 
@@ -35,14 +33,21 @@ static void must(int result, const char *what, const struct lshm_error *error)
     }
 }
 
+/* What a lossy subscriber may keep of a publisher's slots; 0: the default, small payloads. */
+static uint32_t keeps(const struct bench_cell *cell)
+{
+    return cell->lossy && cell->size > INLINE_BYTES ? LOSSY_WINDOW + LOSSY_HOLDS : 0;
+}
+
 static void open_publisher(struct bench_worker *worker, struct end *end, const char *topic)
 {
     const struct bench_cell *cell = worker->cell;
     bool block = cell->mode == BENCH_BLOCK;
+    uint32_t kept = keeps(cell) * bench_subscribers(cell);
     struct lshm_publisher_options options = {
         .size = sizeof(options),
         .payload_bytes = cell->size,
-        .slot_count = bench_slot_count(cell),
+        .slot_count = bench_slot_count(cell) + kept,
         .ring_entries = BENCH_RING_ENTRIES,
         .wait_ns = -1,
         .spin_ns = block ? 0 : SPIN_NS,
@@ -65,7 +70,9 @@ static void open_subscriber(struct bench_worker *worker, struct end *end, const 
     struct lshm_subscriber_options options = {
         .size = sizeof(options),
         .flags = (worker->cell->mode == BENCH_BLOCK ? 0 : LSHM_SUBSCRIBER_NEVER_WAITS) |
-                 (worker->cell->lossy ? LOSSY : 0),
+                 (worker->cell->lossy ? LSHM_SUBSCRIBER_LATEST : 0),
+        .window = keeps(worker->cell) ? LOSSY_WINDOW : 0,
+        .holds = keeps(worker->cell) ? LOSSY_HOLDS : 0,
     };
     struct lshm_error error = {0};
     must(lshm_subscriber_open(end->context, topic, &options, &error, &end->subscriber),

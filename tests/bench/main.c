@@ -24,9 +24,9 @@ static void usage(FILE *out)
     fputs("usage: tools/bench [--json] [--only BENCH[:FILTER]] [--quick] [--seconds N]\n"
           "                   [--targets | --peers [--with PEER[,PEER]...]] [--brokerd PATH]\n"
           "  --json         one JSON object a line instead of a table\n"
-          "  --only BENCH   roundtrip, oneway, steady, subscribe or idle, with --peers also wake,\n"
-          "                 attach, fanout or fanin; FILTER is the beginning of\n"
-          "                 SIZE/BATCH/MODE/TOUCH, as in oneway:64/32/spin/all\n"
+          "  --only BENCH   roundtrip, oneway, wake, attach, fanout, fanin, steady, subscribe or\n"
+          "                 idle; FILTER is the beginning of SIZE/BATCH/MODE/TOUCH, as in\n"
+          "                 oneway:64/32/spin/all\n"
           "  --quick        a few cells, few samples: under 20 s\n"
           "  --seconds N    for each cell\n"
           "  --targets      compare with the numbers promised: exit 1 if one is missed\n"
@@ -169,6 +169,7 @@ int main(int argc, char **argv)
         return measured ? 0 : 1;
     }
     bool good = run_cells(&options);
+    good = (options.targets ? bench_fan_targets(&options) : bench_fans(&options)) && good;
     good = run_other(&options, "steady", 'd', bench_steady) && good;
     good = run_other(&options, "subscribe", 'e', bench_subscribe) && good;
     good = run_other(&options, "idle", 'e', bench_idle) && good;

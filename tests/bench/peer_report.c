@@ -43,6 +43,22 @@ static size_t compared_field(const struct bench_cell *cell)
     }
 }
 
+double peer_ratio(const struct bench_cell *cell, const struct peer *peer, enum bench_regime regime,
+                  uint32_t *ret_pairs)
+{
+    double values[PEER_SAMPLES_MAX];
+    size_t compared = compared_field(cell);
+    uint32_t pairs = 0;
+    for (uint32_t i = 0; i < peer->count; i++) {
+        const struct bench_sample *mine = &peer->samples[i], *lshm = &peer->lshm[i];
+        if (mine->regime == regime && lshm->regime == regime && field_of(lshm, compared) > 0) {
+            values[pairs++] = field_of(mine, compared) / field_of(lshm, compared);
+        }
+    }
+    *ret_pairs = pairs;
+    return bench_median(values, pairs);
+}
+
 static void make_row(const struct bench_cell *cell, const struct peer *peer,
                      enum bench_regime regime, struct row *row)
 {
@@ -51,17 +67,11 @@ static void make_row(const struct bench_cell *cell, const struct peer *peer,
         FIELD(cpu_ns_per_message), FIELD(send_ns), FIELD(producer_ns), FIELD(consumer_ns),
         FIELD(lost),
     };
-    double values[PEER_SAMPLES_MAX];
-    size_t compared = compared_field(cell);
     *row = (struct row){0};
     for (uint32_t i = 0; i < peer->count; i++) {
-        const struct bench_sample *mine = &peer->samples[i], *lshm = &peer->lshm[i];
-        row->samples += mine->regime == regime;
-        if (mine->regime == regime && lshm->regime == regime && field_of(lshm, compared) > 0) {
-            values[row->pairs++] = field_of(mine, compared) / field_of(lshm, compared);
-        }
+        row->samples += peer->samples[i].regime == regime;
     }
-    row->times_lshm = bench_median(values, row->pairs);
+    row->times_lshm = peer_ratio(cell, peer, regime, &row->pairs);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         double value = median_of(peer, regime, fields[i]);
         memcpy((char *)&row->median + fields[i], &value, sizeof(value));

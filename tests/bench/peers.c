@@ -9,6 +9,7 @@
 #define MIB (1024u * 1024u)
 #define BATCH_SIZE_MAX (64u * KIB)
 #define SECONDS 20.0      /* at most, per cell */
+#define SECONDS_TARGET 60.0
 #define SECONDS_QUICK 2.0
 #define NEAR_WANTED 9u    /* pairs of each peer; a cell ends when all have them */
 #define NEAR_WANTED_QUICK 3u
@@ -17,6 +18,8 @@
 #define SAMPLE_QUICK_NS 5e6
 #define ATTACHES 15u      /* each a new process */
 #define ATTACHES_QUICK 3u
+#define FANOUT_RATIO_MAX 2.0 /* of the publisher's CPU time, 64 lossy readers to 1 */
+#define FANIN_RATIO_MAX 3.0  /* of the subscriber's, 64 publishers to 1 */
 #define CELLS_MAX 160u
 
 const struct peer_known peer_known[] = {
@@ -149,15 +152,17 @@ static void measure_pair(struct peer *lshm, struct peer *peer, bool warm)
 }
 
 /* Rounds until every peer has its near pairs, or the time is over. */
-static void run_rounds(struct peer *peers, const struct bench_options *options)
+static void run_rounds(struct peer *peers, size_t count, const struct bench_options *options)
 {
     double seconds = options->seconds > 0 ? options->seconds
-                                          : options->quick ? SECONDS_QUICK : SECONDS;
+                     : options->targets   ? SECONDS_TARGET
+                     : options->quick     ? SECONDS_QUICK
+                                          : SECONDS;
     uint32_t wanted = options->quick ? NEAR_WANTED_QUICK : NEAR_WANTED;
     uint64_t end_ns = 0;
     bool wanting = true, alone = true;
 
-    for (size_t i = 1; i < peer_known_count; i++) {
+    for (size_t i = 1; i < count; i++) {
         alone = alone && !runs(&peers[i]);
     }
     for (uint32_t round = 0; wanting; round++) {
@@ -167,7 +172,7 @@ static void run_rounds(struct peer *peers, const struct bench_options *options)
             break;
         }
         wanting = false;
-        for (size_t i = alone ? 0 : 1; i < (alone ? 1 : peer_known_count); i++) {
+        for (size_t i = alone ? 0 : 1; i < (alone ? 1 : count); i++) {
             if (runs(&peers[i]) && near_count(&peers[i], runs(&peers[0])) < wanted) {
                 wanting = true;
                 measure_pair(&peers[0], &peers[i], round > 0);
@@ -205,7 +210,7 @@ static void run_turns(struct peer *peers, const struct bench_cell *cell,
             peer_stop(&peers[i]);
         }
     }
-    run_rounds(peers, options);
+    run_rounds(peers, peer_known_count, options);
     for (size_t i = 0; i < peer_known_count; i++) {
         peer_stop(&peers[i]);
     }
@@ -240,17 +245,79 @@ static bool run_cell(const struct bench_cell *cell, const struct bench_options *
     return good;
 }
 
-bool bench_peers(const struct bench_options *options)
+static bool run_all(const struct cells *cells, const struct bench_options *options)
 {
-    struct cells cells = {0};
-    bool good = true;
-    add_pairs(&cells);
-    add_others(&cells);
-    peer_report_head(options);
-    for (size_t i = 0; i < cells.count; i++) {
-        if (bench_cell_selected(&cells.cells[i], options)) {
-            good = run_cell(&cells.cells[i], options) && good;
+    bool good = true, any = false;
+    for (size_t i = 0; i < cells->count; i++) {
+        if (bench_cell_selected(&cells->cells[i], options)) {
+            if (!any) {
+                peer_report_head(options);
+            }
+            any = true;
+            good = run_cell(&cells->cells[i], options) && good;
         }
     }
     return good;
+}
+
+bool bench_peers(const struct bench_options *options)
+{
+    struct cells cells = {0};
+    add_pairs(&cells);
+    add_others(&cells);
+    return run_all(&cells, options);
+}
+
+/* lshm with many ends, relative to one: turns of two adaptors. False if the ratio is too high. */
+static bool judge_fan(const struct bench_cell *one, uint32_t many, double ratio_max,
+                      const struct bench_options *options)
+{
+    struct peer *peers = calloc(2, sizeof(*peers));
+    struct bench_cell cells[2] = {*one, *one};
+    if (!peers) {
+        bench_die("out of memory");
+    }
+    cells[1].fan = many;
+    for (int i = 0; i < 2; i++) {
+        peers[i].known = &peer_known[0];
+        peer_start(&peers[i], &cells[i], SAMPLE_NS);
+    }
+    run_rounds(peers, 2, options);
+    for (int i = 0; i < 2; i++) {
+        peer_stop(&peers[i]);
+    }
+    uint32_t pairs;
+    double ratio = peer_ratio(one, &peers[1], BENCH_NEAR, &pairs);
+    bool met = pairs >= NEAR_WANTED && ratio <= ratio_max;
+    printf("%s (f) %s: CPU time per message with %u is %.2f x that with 1, at most %.2f; %u near"
+           " pairs\n", met ? "met   " : "missed", bench_kind_name(one->kind), many, ratio,
+           ratio_max, pairs);
+    fflush(stdout);
+    free(peers);
+    return met;
+}
+
+bool bench_fan_targets(const struct bench_options *options)
+{
+    const struct bench_cell out = {.kind = BENCH_FANOUT, .size = 64, .batch = 32,
+                                   .mode = BENCH_SPIN, .fan = 1, .lossy = true};
+    const struct bench_cell in = {.kind = BENCH_FANIN, .size = 64, .batch = 32,
+                                  .mode = BENCH_BLOCK, .fan = 1};
+    bool met = true;
+    if (bench_selects(options->only, "fanout")) {
+        met = judge_fan(&out, 64, FANOUT_RATIO_MAX, options) && met;
+    }
+    if (bench_selects(options->only, "fanin")) {
+        met = judge_fan(&in, 64, FANIN_RATIO_MAX, options) && met;
+    }
+    return met;
+}
+
+bool bench_fans(const struct bench_options *options)
+{
+    struct bench_options alone = *options;
+    struct cells cells = {0};
+    alone.with = "lshm";
+    add_others(&cells);
+    return run_all(&cells, &alone);
 }

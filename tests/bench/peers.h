@@ -48,6 +48,9 @@ bool peer_turn(struct peer *peer, struct bench_sample *ret_sample);
 void peer_stop(struct peer *peer);
 
 /* peer_report.c */
+/* The median over the pairs of a regime of what the bench compares, the peer's to lshm's. */
+double peer_ratio(const struct bench_cell *cell, const struct peer *peer, enum bench_regime regime,
+                  uint32_t *ret_pairs);
 void peer_report_head(const struct bench_options *options);
 void peer_report(const struct bench_cell *cell, const struct peer *peer,
                  const struct bench_options *options);
