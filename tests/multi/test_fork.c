@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A forked child has nothing of its parent's context but the refusal to use it, and may open one
- * of its own.
+ * of its own. Shared memory is not in it, nor in a core dump.
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <lshm/inspect.h>
 
 #include "agent.h"
 
@@ -37,7 +42,7 @@ static int teardown(void **state)
     return agent_teardown(state);
 }
 
-/* The exit code of a child that runs this. */
+/* How a child that runs this ends: its exit code, or 128 + signal. */
 static int in_child(int (*run)(void))
 {
     int status = 0;
@@ -47,8 +52,7 @@ static int in_child(int (*run)(void))
         _exit(run());
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* Which call did not refuse, from 1; 0: all did. */
@@ -143,6 +147,91 @@ static void test_child__with_a_context_of_its_own__publishes(void **state)
     parent_goes_on();
 }
 
+/* Payload that the child is going to touch: what is small is a private copy, and stays readable. */
+static unsigned char *touched;
+
+static int touch(void)
+{
+    const struct rlimit no_core = { 0, 0 };
+
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer's handler would end it otherwise */
+    return touched[0];
+}
+
+static void test_child__touching_shared_payload__ends_by_a_fault(void **state)
+{
+    struct lshm_message m;
+
+    (void)state;
+    memset(loan.data, 7, 1000);
+    touched = loan.data;
+    assert_int_equal(in_child(touch), 128 + SIGSEGV);
+    assert_int_equal(lshm_publisher_publish(publisher, &loan), 0);
+    assert_int_equal(lshm_subscriber_take(subscriber, &m), 1);
+    touched = m.data;
+    assert_int_equal(in_child(touch), 128 + SIGSEGV);
+    assert_int_equal(touched[999], 7);
+    assert_int_equal(lshm_subscriber_release(subscriber, &m), 0);
+    touched = sample.data;
+    assert_int_equal(in_child(touch), 'b');
+}
+
+/* Mappings of shared memory here, and how many of them have this flag (proc(5), VmFlags). */
+static int count_mappings(const char *flag, int *ret_flagged)
+{
+    char line[512], wanted[8];
+    bool is_shared = false;
+    int count = 0;
+    FILE *file = fopen("/proc/self/smaps", "re");
+
+    assert_non_null(file);
+    *ret_flagged = 0;
+    (void)snprintf(wanted, sizeof wanted, " %s ", flag);
+    while (fgets(line, sizeof line, file)) {
+        unsigned long begin, end;
+
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+            is_shared = strstr(line, "memfd:") != NULL;
+            count += is_shared;
+        } else if (is_shared && strncmp(line, "VmFlags:", 8) == 0) {
+            *ret_flagged += strstr(line, wanted) != NULL;
+        }
+    }
+    (void)fclose(file);
+    return count;
+}
+
+/* Public region, board, control region; ring and data, to write and to read. */
+#define MAPPINGS 7
+
+static void test_shared_memory__of_all_kinds__is_in_no_child_and_no_core_dump(void **state)
+{
+    struct lshm_context_options options = { .size = sizeof options };
+    struct lshm_inspector *inspector;
+    struct lshm_context *dumped;
+    int count, before, flagged;
+
+    (void)state;
+    options.socket = agent_rig.broker.socket_path;
+    assert_int_equal(lshm_inspector_open(&options, NULL, &inspector), 0);
+    before = count_mappings("dc", &flagged); /* don't copy */
+    assert_true(before > MAPPINGS);
+    assert_int_equal(flagged, before);
+    assert_int_equal(count_mappings("dd", &flagged), before); /* don't dump */
+    assert_int_equal(flagged, before);
+
+    options.flags = LSHM_CONTEXT_DUMP;
+    assert_int_equal(lshm_context_open(&options, NULL, &dumped), 0);
+    count = count_mappings("dc", &flagged);
+    assert_int_equal(count, before + 3);
+    assert_int_equal(flagged, count);
+    assert_int_equal(count_mappings("dd", &flagged), count);
+    assert_int_equal(flagged, before);
+    lshm_context_close(dumped);
+    lshm_inspector_close(inspector);
+}
+
 static int run(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -150,6 +239,10 @@ static int run(void)
             test_child__using_its_parents_context__is_refused_each_call, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_child__with_a_context_of_its_own__publishes, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_child__touching_shared_payload__ends_by_a_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_shared_memory__of_all_kinds__is_in_no_child_and_no_core_dump, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
