@@ -9,7 +9,7 @@
 #include "tool.h"
 
 #define WAIT_SLICE_NS 100000000 /* how late a signal may be noticed */
-#define OUTPUT_BYTES (256 * 1024)
+#define OUTPUT_BYTES 262144u
 #define HEX_COLUMNS 16
 
 const char usage_sub[] =
