@@ -250,6 +250,22 @@ static void do_sleep(const char *arguments)
         agent_ok((long long)(agent_now_ns(CLOCK_PROCESS_CPUTIME_ID) - before) / 1000);
 }
 
+/* Waits for the first N readers; answers which has something, counted from 1. */
+static void do_any(const char *arguments)
+{
+    struct lshm_subscriber *set[PORTS];
+    uint64_t count = agent_number(arguments, 0);
+    int r;
+
+    for (uint64_t i = 0; i < count && i < reader_count; i++)
+        set[i] = readers[i]->port;
+    r = lshm_subscriber_wait_any(set, count, agent_option(arguments, "ms", 0) * AGENT_MS);
+    if (r < 0)
+        agent_no(r, "any");
+    else
+        agent_ok(r);
+}
+
 static void do_churn(const char *arguments)
 {
     struct lshm_error error = { 0 };
@@ -310,11 +326,11 @@ static const struct {
     { "attach", do_attach }, { "detach", do_detach }, { "pub", do_pub },
     { "sub", do_sub }, { "close_pub", do_close_pub }, { "close_sub", do_close_sub },
     { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
-    { "sleep", do_sleep }, { "send", agent_send }, { "take", agent_take },
-    { "grab", agent_grab }, { "drop", agent_drop }, { "intact", agent_intact },
-    { "none", agent_none }, { "ping", agent_ping }, { "pong", agent_pong },
-    { "gaps", agent_gaps }, { "slow", agent_slow }, { "poll", agent_poll },
-    { "reattach", do_reattach },
+    { "any", do_any }, { "sleep", do_sleep }, { "send", agent_send },
+    { "take", agent_take }, { "grab", agent_grab }, { "drop", agent_drop },
+    { "intact", agent_intact }, { "none", agent_none }, { "ping", agent_ping },
+    { "pong", agent_pong }, { "gaps", agent_gaps }, { "slow", agent_slow },
+    { "poll", agent_poll }, { "reattach", do_reattach },
 };
 
 static void run_command(const char *line)

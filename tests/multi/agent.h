@@ -28,6 +28,7 @@
  *   ping P S COUNT   pong S P COUNT        one message to and one fro
  *   poll                                   from now on it waits by the context's descriptor
  *   slow                                   how many waits took more than half a second
+ *   any N ms=                              waits for the first N readers; answers which, from 1
  *   sleep S ms=                            waits for nothing; answers the CPU time it took, in us
  *   cpu                                    CPU time of this process so far, in us
  *   limit fds|bytes N     uid N            setrlimit, setuid

@@ -6,6 +6,7 @@
  * covers: S1 W1 W2 S3 W3 L3
  */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -147,6 +148,74 @@ static void test_subscriber__with_nothing_to_take__sleeps(void **state)
     agent_end(&to);
 }
 
+static void test_wait_any__of_three__finds_each_in_its_turn(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    for (int i = 0; i < 3; i++) {
+        (void)agent_do(&to, "sub test/any%d", i);
+        (void)agent_do(&from, "pub test/any%d", i);
+    }
+    assert_int_equal(agent_do(&to, "any 3 ms=50"), 0);
+    agent_tell(&to, "any 3 ms=5000");
+    assert_int_equal(agent_do(&from, "send 1 2"), 2);
+    assert_int_equal(agent_hear(&to), 2);
+    assert_int_equal(agent_do(&to, "any 3"), 2); /* nobody took it */
+    for (int i = 0; i < 3; i += 2)
+        assert_int_equal(agent_do(&from, "send %d 2", i), 2);
+    assert_int_equal(agent_do(&to, "any 3"), 3);
+    assert_int_equal(agent_do(&to, "any 3"), 1);
+    assert_int_equal(agent_do(&to, "any 3"), 2);
+    assert_int_equal(agent_do(&to, "take 1 2"), 2);
+    assert_int_equal(agent_do(&to, "any 3"), 3);
+    assert_int_equal(agent_do(&to, "take 2 2"), 2);
+    assert_int_equal(agent_do(&to, "any 3"), 1);
+    assert_int_equal(agent_do(&to, "take 0 2"), 2);
+    assert_int_equal(agent_do(&to, "any 3 ms=50"), 0);
+    agent_end(&from);
+    agent_end(&to);
+}
+
+/* Times that this process gave up its CPU to wait. */
+static long long switches_of(const struct agent *agent)
+{
+    char path[64], line[128];
+    long long count = -1;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)agent->process.pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    while (count < 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "voluntary_ctxt_switches: %lld", &count) != 1)
+            count = -1;
+    (void)fclose(file);
+    return count;
+}
+
+/* Behind the second after its join it looks for itself once a second, and nobody else wakes it. */
+static void test_subscriber__left_alone__wakes_once_a_second(void **state)
+{
+    struct agent from, to;
+    long long before;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&from, "pub test/alone");
+    (void)agent_do(&to, "sub test/alone");
+    agent_tell(&to, "sleep 0 ms=5500");
+    agent_is_busy(&to, 1500);
+    before = switches_of(&to);
+    assert_true(agent_hear(&to) < IDLE_CPU_US);
+    assert_in_range(switches_of(&to) - before, 2, 6); /* 4 s, and the answer */
+    agent_end(&from);
+    agent_end(&to);
+}
+
 /* One reader is stopped; what another one does to its holds must not keep the publisher awake. */
 static void test_publisher__waiting_for_a_stopped_reader__sleeps(void **state)
 {
@@ -275,6 +344,8 @@ static int run(void)
         AGENT_TEST(test_publisher__polling_for_room__is_woken_by_a_release),
         AGENT_TEST(test_publisher__without_a_slot__is_woken_by_a_dropped_hold),
         AGENT_TEST(test_subscriber__with_nothing_to_take__sleeps),
+        AGENT_TEST(test_wait_any__of_three__finds_each_in_its_turn),
+        AGENT_TEST(test_subscriber__left_alone__wakes_once_a_second),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
         AGENT_TEST(test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time),
         AGENT_TEST(test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up),

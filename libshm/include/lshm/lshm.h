@@ -261,6 +261,12 @@ int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
  * −EINVAL when it would have to wait with LSHM_SUBSCRIBER_NEVER_WAITS.
  */
 int lshm_subscriber_wait(struct lshm_subscriber *subscriber, int64_t timeout_ns);
+/*
+ * The same for several subscribers of one context: the place in the array, counted from 1, of one
+ * that has something; they take turns. 0 and errors as above; −LSHM_EFOREIGN: of two contexts.
+ */
+int lshm_subscriber_wait_any(struct lshm_subscriber *const *subscribers, size_t count,
+                             int64_t timeout_ns);
 
 struct lshm_subscriber_statistics {
     uint64_t size;

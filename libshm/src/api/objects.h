@@ -249,6 +249,7 @@ struct lshm_subscriber {
     pthread_mutex_t release_lock;   /* other threads' releases against links that go */
     uint64_t released;              /* list of releases by other threads (sample.c) */
     struct lsi_account before;      /* of links that have left */
+    uint32_t next_in_set;           /* the first of a set that is waited for: where to look first */
     struct lsi_alone alone;
     uint32_t busy;
 };
