@@ -91,7 +91,8 @@ static inline int lst_op_reserve(void *context, struct lsi_roster *roster, uint3
         return -1;
     roster->readers = realloc(roster->readers, rows * sizeof *roster->readers);
     roster->active = realloc(roster->active, rows * sizeof *roster->active);
-    assert_true(roster->readers && roster->active);
+    roster->sleepers = realloc(roster->sleepers, rows * sizeof *roster->sleepers);
+    assert_true(roster->readers && roster->active && roster->sleepers);
     memset(roster->readers + roster->capacity, 0,
            (rows - roster->capacity) * sizeof *roster->readers);
     roster->capacity = rows;
@@ -171,6 +172,7 @@ static inline void lst_pub_free(struct lst_pub *pub)
     free(p->slots.generations);
     free(p->roster.readers);
     free(p->roster.active);
+    free(p->roster.sleepers);
     free(p->kept.words);
     free(p->slot_of);
     free(p->limbo);

@@ -233,10 +233,15 @@ static void detach(void *port, struct lsi_reader *reader)
 
 static int reserve(void *port, struct lsi_roster *roster, uint32_t rows)
 {
+    struct lsi_sleeper *sleepers;
     struct lsi_reader *readers;
     uint32_t *active;
 
     (void)port;
+    sleepers = reallocarray(roster->sleepers, rows, sizeof *sleepers);
+    if (sleepers == NULL)
+        return -1;
+    roster->sleepers = sleepers;
     active = reallocarray(roster->active, rows, sizeof *active);
     if (active == NULL)
         return -1;

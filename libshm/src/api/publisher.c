@@ -258,6 +258,7 @@ static void publisher_free(struct lshm_publisher *publisher)
             lsi_memory_unmap(publisher->segments[i].base, publisher->segments[i].bytes);
     free(p->roster.readers);
     free(p->roster.active);
+    free(p->roster.sleepers);
     free(p->kept.words);
     free(p->slots.free_fifo);
     free(p->slots.generations);

@@ -324,17 +324,12 @@ void lsi_publication_flush(struct lsi_publication *p)
     }
     if (LSI_UNLIKELY(lsi_roster_changed(roster)))
         lsi_roster_sync(roster);
-    if (roster->blockers == 0)
-        return;
-    for (uint32_t i = 0; i < roster->active_count; i++) {
-        const struct lsi_reader *reader = &roster->readers[roster->active[i]];
-        uint64_t generation;
-
-        if (!(reader->flags & LSHM_READER_MAY_BLOCK) || reader->sleep == NULL)
-            continue;
+    for (uint32_t i = 0; i < roster->sleeper_count; i++) {
+        const struct lsi_sleeper *sleeper = &roster->sleepers[i];
         /* RLX: after W1. */
-        generation = lsi_load_relaxed(reader->sleep);
-        if (generation & 1)
-            roster->operations.signal(roster->operations.context, reader->client, generation);
+        uint64_t generation = lsi_load_relaxed(sleeper->word);
+
+        if (LSI_UNLIKELY(generation & 1))
+            roster->operations.signal(roster->operations.context, sleeper->client, generation);
     }
 }

@@ -29,6 +29,7 @@ void lsi_roster_clear(struct lsi_roster *roster)
         detach(roster, &roster->readers[i]);
     roster->active_count = 0;
     roster->blockers = 0;
+    roster->sleeper_count = 0;
     roster->pinning = 0;
     roster->kept_max = 0;
 }
@@ -70,12 +71,26 @@ static bool counts(uint64_t row_state)
     return state == LSHM_ROW_LIVE || state == LSHM_ROW_EVICTED || state == LSHM_ROW_ORPHAN;
 }
 
+/* One look for neighbours of one client. */
+static void add_sleeper(struct lsi_roster *roster, const struct lsi_reader *reader)
+{
+    uint32_t count = roster->sleeper_count;
+
+    roster->blockers++;
+    if (reader->sleep == NULL || (count > 0 && roster->sleepers[count - 1].word == reader->sleep))
+        return;
+    roster->sleepers[roster->sleeper_count++] = (struct lsi_sleeper){
+        .word = reader->sleep,
+        .client = reader->client,
+    };
+}
+
 /* What an active reader adds to the sums. */
 static void add_up(struct lsi_roster *roster, const struct lsi_reader *reader)
 {
     roster->kept_max += reader->holds;
     if (reader->flags & LSHM_READER_MAY_BLOCK)
-        roster->blockers++;
+        add_sleeper(roster, reader);
     if (!lsi_reader_pins(reader))
         return;
     roster->pinning++;
@@ -131,6 +146,7 @@ uint32_t lsi_roster_sync(struct lsi_roster *roster)
     roster->unmapped = 0;
     roster->active_count = 0;
     roster->blockers = 0;
+    roster->sleeper_count = 0;
     roster->pinning = 0;
     roster->kept_max = 0;
     for (uint32_t k = 0; k < parts; k++) {

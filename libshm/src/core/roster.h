@@ -53,6 +53,11 @@ static inline bool lsi_reader_pins(const struct lsi_reader *reader)
            (state == LSHM_ROW_LIVE && reader->flags & LSHM_READER_LOSSY);
 }
 
+struct lsi_sleeper {
+    const uint64_t *word;
+    uint64_t client;
+};
+
 struct lsi_roster;
 
 struct lsi_roster_operations {
@@ -62,7 +67,8 @@ struct lsi_roster_operations {
     /* Sets reader->cell, sleep and held (H words); 0, or not yet: try again at the next sync. */
     int (*attach)(void *context, struct lsi_reader *reader);
     void (*detach)(void *context, struct lsi_reader *reader);
-    /* Makes roster->readers and ->active hold `rows`, old contents kept, new ones zero; 0 or -1. */
+    /* Makes roster->readers, ->active and ->sleepers hold `rows`, old contents kept, new readers
+     * zero; 0 or -1. */
     int (*reserve)(void *context, struct lsi_roster *roster, uint32_t rows);
     /* Makes the set of kept messages hold `count`; 0 or -1. */
     int (*reserve_kept)(void *context, uint64_t count);
@@ -81,6 +87,8 @@ struct lsi_roster {
     struct lsi_reader *readers;   /* by row */
     uint32_t unmapped;            /* rows that could not be attached or read yet */
     uint32_t blockers;            /* active readers that may sleep */
+    uint32_t sleeper_count;
+    struct lsi_sleeper *sleepers; /* the sleep words of those: all that a flush looks at */
     uint32_t pinning;             /* active readers whose windows keep slots without gating */
     bool has_lapped;              /* there has been one: entries are marked while rewritten */
     uint64_t evictions;           /* rows seen to be evicted */
