@@ -218,6 +218,8 @@ int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
 #define LSHM_SUBSCRIBER_NO_LOCAL 1u    /* nothing from publishers of this context */
 #define LSHM_SUBSCRIBER_NEVER_WAITS 2u /* only polls: publishers need not look whether it sleeps */
 #define LSHM_SUBSCRIBER_LATEST 4u      /* loses its oldest messages rather than make one wait */
+#define LSHM_SUBSCRIBER_BY_TIME 8u     /* of several publishers, the message with the earliest time
+                                          of those that are there first; such without one before */
 struct lshm_subscriber_options {
     uint64_t size;
     uint32_t window;         /* samples out at a time per publisher before they are holds; 0: 64 */

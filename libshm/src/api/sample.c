@@ -259,6 +259,43 @@ static int take_around(struct lshm_subscriber *subscriber, struct lshm_message *
     return got > 0 ? (int)got : error;
 }
 
+/* The ring whose next message has the earliest time; links_count: none has one. */
+static uint32_t earliest(const struct lshm_subscriber *subscriber)
+{
+    uint32_t found = subscriber->links_count;
+    uint64_t lowest = UINT64_MAX, time_ns;
+
+    for (uint32_t i = 0; i < subscriber->links_count; i++) {
+        const struct lsi_link *link = subscriber->links[i];
+
+        if (link == NULL || link->drained || link->evicted ||
+            !lsi_ring_peek_time(&link->reader, link->window.position, &time_ns) ||
+            time_ns >= lowest)
+            continue;
+        lowest = time_ns;
+        found = i;
+    }
+    return found;
+}
+
+/* One by one, each from the ring that has the earliest; what is not to be had that way, as ever. */
+static int take_by_time(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+{
+    size_t got = 0;
+
+    while (got < count) {
+        uint32_t index = earliest(subscriber);
+        int r = index < subscriber->links_count ? take_link(subscriber, index, m + got, 1) : 0;
+
+        if (r < 0 && got == 0)
+            return r;
+        if (r <= 0)
+            break;
+        got++;
+    }
+    return got > 0 ? (int)got : take_around(subscriber, m, 1);
+}
+
 static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
     int r;
@@ -268,6 +305,8 @@ static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size
         return lsi_subscriber_tell_evictions(subscriber);
     if (LSI_LIKELY(subscriber->links_count == 1))
         r = take_link(subscriber, 0, m, count);
+    else if (subscriber->flags & LSHM_SUBSCRIBER_BY_TIME)
+        r = take_by_time(subscriber, m, count);
     else
         r = take_around(subscriber, m, count);
     if (LSI_UNLIKELY(subscriber->drained > 0))

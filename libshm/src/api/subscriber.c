@@ -126,7 +126,7 @@ static int check_options(struct lshm_subscriber_options *o, struct lshm_error *r
         return -LSHM_ELIMIT;
     }
     if (o->flags & ~(LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS |
-                     LSHM_SUBSCRIBER_LATEST) || o->reserved != 0) {
+                     LSHM_SUBSCRIBER_LATEST | LSHM_SUBSCRIBER_BY_TIME) || o->reserved != 0) {
         lsi_error_set(reterr_error, EINVAL, "the subscriber's options: unknown flags and reserved "
                       "fields must be zero");
         return -EINVAL;

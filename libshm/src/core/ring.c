@@ -170,3 +170,16 @@ bool lsi_ring_has(const struct lsi_ring_reader *reader, uint64_t seq)
     /* RLX: only decides whether to look properly. */
     return lsi_load_relaxed(&reader_entry(reader, seq)->commit) > seq;
 }
+
+bool lsi_ring_peek_time(const struct lsi_ring_reader *reader, uint64_t seq, uint64_t *ret_time_ns)
+{
+    const struct lshm_entry *entry = reader_entry(reader, seq);
+    /* ORD C1 acquire <- P1 */
+    uint64_t commit = lsi_load_acquire(&entry->commit);
+
+    *ret_time_ns = 0;
+    /* RLX: after C1; only decides which ring is taken from first. */
+    if (commit == seq + 1 && lsi_load_relaxed(&entry->flags) & LSHM_ENTRY_TIME)
+        *ret_time_ns = lsi_load_relaxed(&entry->time_ns);
+    return commit > seq;
+}

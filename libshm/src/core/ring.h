@@ -79,6 +79,11 @@ void lsi_ring_publish(struct lsi_ring_writer *writer, const struct lsi_descripto
 int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
                   struct lsi_descriptor *ret_descriptor, void *block);
 
+/*
+ * Whether message seq has been published (or passed), and its time: 0 when it has none, or was
+ * passed. A look, no promise.
+ */
+bool lsi_ring_peek_time(const struct lsi_ring_reader *reader, uint64_t seq, uint64_t *ret_time_ns);
 /* Whether message seq has been published (or passed). A look, no promise. */
 bool lsi_ring_has(const struct lsi_ring_reader *reader, uint64_t seq);
 
