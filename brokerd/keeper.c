@@ -17,6 +17,7 @@
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/socket.h"
+#include "start.h"
 #include "worker.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -27,7 +28,7 @@
 #define PAUSE_MS_MAX 1000u
 #define DRAIN_GRACE_NS NS_PER_S  /* what a worker gets beyond its deadline */
 
-enum request_kind { REQUEST_MAP = 1, REQUEST_UNMAP, REQUEST_DRAIN };
+enum request_kind { REQUEST_MAP = 1, REQUEST_UNMAP, REQUEST_READY, REQUEST_DRAIN };
 struct request {
     uint32_t kind;
     int32_t fd;
@@ -43,6 +44,7 @@ struct life {
     uint32_t deaths;
     uint64_t first_death_ns;
     uint32_t pause_ms;
+    int exit_code; /* the broker's */
 };
 
 static int is_in_arena(const struct keeper *keeper, const struct request *request)
@@ -53,19 +55,34 @@ static int is_in_arena(const struct keeper *keeper, const struct request *reques
            end <= keeper->registry->arena_bytes;
 }
 
+static int stand(struct keeper *keeper)
+{
+    if (!keeper->is_standing)
+        start_done(keeper);
+    keeper->is_standing = 1;
+    return keeper->tell_fd >= 0;
+}
+
+static int obey(struct keeper *keeper, const struct request *request)
+{
+    unsigned char *base = (unsigned char *)keeper->arena + request->offset;
+
+    if (request->kind == REQUEST_READY)
+        return stand(keeper);
+    if (is_in_arena(keeper, request) && request->kind == REQUEST_MAP)
+        return lsi_memory_map_at(request->fd, request->bytes, LSI_MAP_WRITE, base);
+    if (is_in_arena(keeper, request) && request->kind == REQUEST_UNMAP)
+        return lsi_memory_unreserve_at(base, request->bytes);
+    return -EINVAL;
+}
+
 static void serve(struct keeper *keeper)
 {
     struct request request;
 
     while (recv(keeper->request_fd, &request, sizeof(request), MSG_DONTWAIT) ==
            (ssize_t)sizeof(request)) {
-        unsigned char *base = (unsigned char *)keeper->arena + request.offset;
-
-        request.status = -EINVAL;
-        if (is_in_arena(keeper, &request) && request.kind == REQUEST_MAP)
-            request.status = lsi_memory_map_at(request.fd, request.bytes, LSI_MAP_WRITE, base);
-        else if (is_in_arena(keeper, &request) && request.kind == REQUEST_UNMAP)
-            request.status = lsi_memory_unreserve_at(base, request.bytes);
+        request.status = obey(keeper, &request);
         (void)lsi_socket_send(keeper->request_fd, &request, sizeof(request), NULL, 0);
     }
 }
@@ -102,6 +119,20 @@ static void count_death(struct life *life)
     life->first_death_ns = now;
 }
 
+/* No worker has ever served, and another would fare no better: 1, the broker ends. */
+static int is_hopeless(const struct keeper *keeper, struct life *life, int status)
+{
+    if (keeper->is_standing)
+        return 0;
+    if (!WIFEXITED(status) && life->deaths < DEATHS_FREE)
+        return 0;
+    life->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : EX_OSERR;
+    if (!WIFEXITED(status))
+        log_info("workers are killed by signal %d before they can serve; see the kernel's log",
+                 WTERMSIG(status));
+    return 1;
+}
+
 /* 1: the worker is gone and the broker is to end. */
 static int reap(struct keeper *keeper, struct life *life)
 {
@@ -114,6 +145,8 @@ static int reap(struct keeper *keeper, struct life *life)
     if (keeper->registry->drain_deadline_ns != 0)
         return 1;
     count_death(life);
+    if (is_hopeless(keeper, life, status))
+        return 1;
     if (WIFSIGNALED(status))
         log_info("worker %d was killed by signal %d; starting another", (int)pid,
                  WTERMSIG(status));
@@ -181,7 +214,7 @@ static int is_overdue(const struct keeper *keeper)
 
 int keeper_run(struct keeper *keeper)
 {
-    struct life life = {.worker = -1};
+    struct life life = {.worker = -1, .exit_code = EX_OK};
 
     setproctitle("keeper");
     (void)start_worker(keeper, &life);
@@ -202,7 +235,7 @@ int keeper_run(struct keeper *keeper)
     }
     kill_worker(&life);
     keeper_remove_files(keeper->registry);
-    return EX_OK;
+    return life.exit_code;
 }
 
 void keeper_remove_files(const struct registry *registry)
@@ -243,6 +276,13 @@ int keeper_map(struct broker *broker, int fd, uint64_t offset, uint64_t bytes)
     struct request request = {.kind = REQUEST_MAP, .fd = fd, .offset = offset, .bytes = bytes};
 
     return ask(broker, &request);
+}
+
+int keeper_say_ready(struct broker *broker)
+{
+    struct request request = {.kind = REQUEST_READY};
+
+    return ask(broker, &request) > 0;
 }
 
 void keeper_unmap(struct broker *broker, uint64_t offset, uint64_t bytes)

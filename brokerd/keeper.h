@@ -28,6 +28,8 @@ struct keeper {
     void *arena;
     int request_fd;  /* the keeper's end */
     int signal_fd;
+    int tell_fd;     /* the process that was started waits there until it stands; −1: none does */
+    int is_standing; /* the first worker has said that it can serve */
     uint64_t drain_ns;
 };
 
@@ -39,6 +41,8 @@ void keeper_remove_files(const struct registry *registry);
 /* The worker's side: each waits for the keeper, which never waits for anyone. 0 or −errno. */
 int keeper_map(struct broker *broker, int fd, uint64_t offset, uint64_t bytes);
 void keeper_unmap(struct broker *broker, uint64_t offset, uint64_t bytes);
+/* The worker can serve: whoever waits for that is told. 1: it is in the background from now on. */
+int keeper_say_ready(struct broker *broker);
 /* Takes what the keeper says unasked: 1 when it said to drain. */
 int keeper_take_news(struct broker *broker);
 

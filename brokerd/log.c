@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,20 @@ void log_die(int exit_code, const char *format, ...)
     va_end(arguments);
     dprintf(STDERR_FILENO, "brokerd: %s\n", line);
     exit(exit_code);
+}
+
+const char *log_advice(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit of open files (ulimit -n)";
+    case ENOMEM:
+    case ENOSPC:
+        return "end other programs, or raise the limits of memory (ulimit -v, the control group)";
+    default:
+        return "brokerd needs Linux 5.3 or later, /proc, and processes (ulimit -u)";
+    }
 }
 
 const char *log_name(const char *name, char *text, size_t text_bytes)

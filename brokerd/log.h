@@ -17,6 +17,8 @@ void log_leave_foreground(void);
 void log_info(const char *format, ...) LSI_PRINTF(1, 2);
 /* Prints "brokerd: what, why, how to fix it" on stderr and exits. */
 void log_die(int exit_code, const char *format, ...) LSI_PRINTF(2, 3) __attribute__((noreturn));
+/* What to do about an error of the system that keeps a broker from starting. */
+const char *log_advice(int error);
 /* Makes a name from outside printable. */
 const char *log_name(const char *name, char *text, size_t text_bytes);
 

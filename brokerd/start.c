@@ -25,11 +25,15 @@
 #include "os/process.h"
 #include "os/socket.h"
 #include "sweep.h"
+#include "worker.h"
 
 #define ARENA_BYTES (UINT64_C(64) << 30)
 #define ARENA_BYTES_MIN (UINT64_C(256) << 20)
 #define MEMORY_BYTES_MIN (UINT64_C(8) << 20) /* what a broker with a few clients touches */
 #define MIB (UINT64_C(1) << 20)
+#define SPACE_BYTES_SPARE (UINT64_C(32) << 20) /* for what a worker allocates as clients come */
+#define SPACE_BYTES_OTHER (UINT64_C(64) << 20) /* that, programs and libraries, stacks */
+#define FDS_MIN 64u                            /* its own, and those of a few clients */
 #define NS_PER_S UINT64_C(1000000000)
 #define DIRECTORY_MODE 0700
 #define OTHERS_MODE 0077u
@@ -149,41 +153,54 @@ static void note_made(size_t index, const char *path)
     snprintf(made[index], sizeof(made[index]), "%s", path);
 }
 
-static void die_without_memory(uint64_t needed, const char *what, const char *advice)
+static void check_memory(void)
 {
-    log_die(EX_OSERR, "not enough memory for %s: %llu MiB needed; %s", what,
-            (unsigned long long)(needed / MIB), advice);
+    uint64_t available;
+
+    if (lsi_memory_available(&available) == 0 && available < MEMORY_BYTES_MIN)
+        log_die(EX_OSERR,
+                "not enough memory for a broker: %llu MiB needed, %llu MiB are available; end "
+                "other programs",
+                (unsigned long long)(MEMORY_BYTES_MIN / MIB),
+                (unsigned long long)(available / MIB));
+}
+
+static void die_without_space(void)
+{
+    const uint64_t needed =
+        sizeof(struct registry) + ARENA_BYTES_MIN + worker_private_bytes() + SPACE_BYTES_OTHER;
+
+    log_die(EX_OSERR,
+            "not enough address space for a broker: %llu MiB needed; raise its limit (ulimit -v "
+            "%llu)",
+            (unsigned long long)((needed + MIB - 1) / MIB),
+            (unsigned long long)((needed + MIB - 1) / MIB * (MIB / 1024)));
 }
 
 static struct registry *make_registry(void)
 {
-    uint64_t available;
     void *base;
 
-    if (lsi_memory_available(&available) == 0 && available < MEMORY_BYTES_MIN) {
-        char advice[128];
-
-        snprintf(advice, sizeof(advice), "%llu MiB are available; end other programs",
-                 (unsigned long long)(available / MIB));
-        die_without_memory(MEMORY_BYTES_MIN, "a broker", advice);
-    }
     if (lsi_memory_reserve(sizeof(struct registry), 1, &base) < 0)
-        die_without_memory(sizeof(struct registry), "the registry (address space only)",
-                           "raise the limit of address space (ulimit -v)");
+        die_without_space();
     return base;
 }
 
+/* As large as there is address space for, when a worker has taken what it needs. */
 static void *make_arena(struct registry *registry)
 {
+    const uint64_t left = worker_private_bytes() + SPACE_BYTES_SPARE;
     uint64_t bytes = ARENA_BYTES;
-    void *base;
+    void *base, *spare;
 
+    if (lsi_memory_reserve(left, 0, &spare) < 0)
+        die_without_space();
     while (lsi_memory_reserve(bytes, 0, &base) < 0) {
         bytes /= 2;
         if (bytes < ARENA_BYTES_MIN)
-            die_without_memory(ARENA_BYTES_MIN, "the boards (address space only)",
-                               "raise the limit of address space (ulimit -v)");
+            die_without_space();
     }
+    lsi_memory_unmap(spare, left);
     registry->arena_bytes = bytes;
     return base;
 }
@@ -196,6 +213,11 @@ static void raise_fd_limit(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < FDS_MIN)
+        log_die(EX_OSERR,
+                "not enough descriptors for a broker: %u needed, %llu allowed; raise the limit of "
+                "open files (ulimit -n)",
+                FDS_MIN, (unsigned long long)limit.rlim_max);
 }
 
 /* Before there is a file that a signal could leave behind; what comes meanwhile stays pending. */
@@ -214,11 +236,7 @@ static void block_signals(sigset_t *ret_signals)
 
 static void die_of_system(const char *what, int error)
 {
-    const char *fix = error == EMFILE || error == ENFILE
-                          ? "raise the limit of open files (ulimit -n)"
-                          : "brokerd needs Linux 5.3 or later, /proc, and processes (ulimit -u)";
-
-    log_die(EX_OSERR, "can't %s: %s; %s", what, strerror(error), fix);
+    log_die(EX_OSERR, "can't %s: %s; %s", what, strerror(error), log_advice(error));
 }
 
 /*
@@ -259,8 +277,7 @@ static void detach(int tell_fd)
     }
     (void)!chdir("/");
     log_leave_foreground();
-    (void)!write(tell_fd, "", 1);
-    close(tell_fd);
+    (void)!write(tell_fd, "", 1); /* and stays open: workers know its number as the keeper's */
 }
 
 /* What only the process that stays may make. */
@@ -292,8 +309,10 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     struct timespec now;
     struct registry *registry;
     sigset_t signals;
-    int lock_fd, status, tell_fd = -1;
+    int lock_fd, status;
 
+    closefrom(STDERR_FILENO + 1); /* whatever else it was started with is not its own */
+    raise_fd_limit();
     choose_path(options, path, directory);
     check_directory(directory);
     block_signals(&signals);
@@ -302,6 +321,7 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
         continue;
     note_made(0, lock_path);
     atexit(remove_made);
+    check_memory();
     registry = make_registry();
     snprintf(registry->socket_path, sizeof(registry->socket_path), "%s", path);
     snprintf(registry->lock_path, sizeof(registry->lock_path), "%s", lock_path);
@@ -312,19 +332,21 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     registry->start_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
     registry->clients_max = options->clients_max;
     registry->client_bytes_max = options->client_bytes_max;
-    raise_fd_limit();
     log_open();
     ret_keeper->registry = registry;
     ret_keeper->drain_ns = options->drain_ns;
     ret_keeper->arena = make_arena(registry);
-    if (!options->is_foreground)
-        tell_fd = fork_daemon();
+    ret_keeper->tell_fd = options->is_foreground ? -1 : fork_daemon();
     status = finish(ret_keeper, &signals);
     if (status < 0)
         die_of_system("start", -status);
     made[0][0] = made[1][0] = '\0'; /* from here on the keeper and the worker see to them */
-    if (tell_fd >= 0)
-        detach(tell_fd);
-    log_info("version %s serves %s", LSHM_VERSION, path);
+}
+
+void start_done(const struct keeper *keeper)
+{
+    if (keeper->tell_fd >= 0)
+        detach(keeper->tell_fd);
+    log_info("version %s serves %s", LSHM_VERSION, keeper->registry->socket_path);
     notify_ready();
 }

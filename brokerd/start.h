@@ -14,7 +14,12 @@ struct options {
     uint64_t clients_max;
 };
 
-/* Directory, lock, socket, memory, signals; then leaves the foreground. Exits when it can't. */
+/*
+ * Directory, lock, socket, memory, signals. Exits when it can't. Without --foreground the process
+ * that was started stays to wait, and another one returns.
+ */
 void start_keeper(const struct options *options, struct keeper *ret_keeper);
+/* It serves: leaves the foreground, and says so to whoever waits for that. */
+void start_done(const struct keeper *keeper);
 
 #endif

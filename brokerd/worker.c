@@ -74,6 +74,19 @@ void worker_pause_accept(struct broker *broker)
     epoll_ctl(broker->epoll_fd, EPOLL_CTL_DEL, broker->registry->listen_fd, NULL);
 }
 
+uint64_t worker_private_bytes(void)
+{
+    static const struct registry *none;
+    static const struct broker *nothing;
+
+#define BYTES(array)                                                                               \
+    (sizeof(none->array) / sizeof(none->array[0]) *                                                \
+     (sizeof(nothing->array[0]) + sizeof(nothing->tables[0].free_indexes[0])))
+    return BYTES(clients) + BYTES(regions) + BYTES(topics) + BYTES(publishers) +
+           BYTES(subscribers) + BYTES(links);
+#undef BYTES
+}
+
 static int make_arrays(struct broker *broker)
 {
     const struct table *tables = broker->tables;
@@ -325,9 +338,11 @@ void worker_run(struct registry *registry, void *arena)
     broker->arena = arena;
     status = start(broker, adopted, &adopted_count);
     if (status < 0) {
-        log_info("worker can't start: %s", strerror(-status));
+        log_info("worker can't start: %s; %s", strerror(-status), log_advice(-status));
         _exit(EX_OSERR);
     }
+    if (keeper_say_ready(broker))
+        log_leave_foreground();
     for (i = 0; i < adopted_count; i++) {
         if (client_accept(broker, adopted[i]) < 0)
             close(adopted[i]);

@@ -166,6 +166,8 @@ void worker_run(struct registry *registry, void *arena) __attribute__((noreturn)
 
 /* CLOCK_MONOTONIC */
 uint64_t worker_now_ns(void);
+/* Address space that its private state takes at most, but for what comes with clients. */
+uint64_t worker_private_bytes(void);
 
 /* The public struct of a number, or NULL. */
 struct client *client_find(struct broker *broker, uint64_t number);

@@ -2,6 +2,7 @@
 #include "raw.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@
 
 #define ARGUMENTS_MAX 16
 #define RUN_S 10
+
+void (*raw_before_exec)(void);
 
 static pid_t spawn(const char *const options[], int output_fd)
 {
@@ -34,6 +37,8 @@ static pid_t spawn(const char *const options[], int output_fd)
             dup2(output_fd, STDERR_FILENO);
             alarm(RUN_S); /* one that starts, though it should not */
         }
+        if (raw_before_exec)
+            raw_before_exec();
         execv(program ? program : RAW_BROKERD, argv);
         _exit(127);
     }
@@ -47,7 +52,7 @@ int raw_broker_run(const char *const options[], char *text, size_t text_bytes)
     ssize_t count;
     pid_t pid;
 
-    assert_int_equal(pipe(pair), 0);
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     pid = spawn(options, pair[1]);
     assert_true(pid > 0);
     close(pair[1]);

@@ -52,6 +52,8 @@ struct raw_broker {
     char socket_path[LST_PATH_MAX];
 };
 
+/* What a broker to come does before it becomes one; NULL: nothing. */
+extern void (*raw_before_exec)(void);
 /* brokerd with more options (NULL-terminated): started and listening, or its exit code and text. */
 void raw_broker_start(struct raw_broker *broker, const char *dir, const char *const options[]);
 int raw_broker_run(const char *const options[], char *text, size_t text_bytes);
