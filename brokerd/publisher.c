@@ -56,7 +56,7 @@ static int plan(struct broker *broker, struct client *client,
                 struct lsi_ctl_geometry *ret_geometry)
 {
     char text[LSI_CTL_TEXT_BYTES];
-    const char *field;
+    struct lsi_bad_option bad;
     int status;
 
     if (lsi_topic_check(request->topic, sizeof(request->topic)) == 0) {
@@ -66,11 +66,13 @@ static int plan(struct broker *broker, struct client *client,
                        LSHM_TOPIC_BYTES - 1);
         return 0;
     }
-    status = lsi_geometry_plan(request, lsi_memory_page_bytes(), ret_geometry, &field);
+    status = lsi_geometry_plan(request, lsi_memory_page_bytes(), ret_geometry, &bad);
     if (status < 0) {
         session_refuse(broker, client, &request->header, status,
-                       "%s is out of its range; see lshm_publisher_options in lshm/lshm.h",
-                       field ? field : "payload_bytes * slot_count");
+                       "%s is %llu; it must be %sfrom %llu to %llu (struct "
+                       "lshm_publisher_options)",
+                       bad.name, (unsigned long long)bad.value, bad.kind,
+                       (unsigned long long)bad.min, (unsigned long long)bad.max);
         return 0;
     }
     status = quota_check(broker, client, lsi_geometry_bytes(ret_geometry), text, sizeof(text));

@@ -182,7 +182,8 @@ static void test_broker__bad_wishes__refused_and_the_session_goes_on(void **stat
     wish = raw_publisher_wish("t");
     wish.entry_count = 17;
     assert_int_equal(raw_publisher_open(&client, wish, &number, NULL), -EINVAL);
-    assert_non_null(strstr(client.packet.refusal.text, "ring_entries"));
+    assert_non_null(strstr(client.packet.refusal.text, "ring_entries is 17; it must be a power of "
+                                                       "two from 4 to 65536"));
     wish = raw_publisher_wish("t");
     wish.slot_bytes = UINT64_MAX;
     assert_int_equal(raw_publisher_open(&client, wish, &number, NULL), -EINVAL);

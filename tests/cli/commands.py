@@ -28,7 +28,9 @@ def usage_errors_exit_64_in_one_line(rig):
     assert "--count" in rig.error("pub", "x", "--count", code=64)
     assert "--count 'many'" in rig.error("sub", "x", "--count", "many", code=64)
     assert "--chunk" in rig.error("pub", "x", "--chunk", "12Q", code=64)
-    assert "out of range" in rig.error("pub", "x", "--ring", "1000000", code=64)
+    assert "out of range: 4 to 65536" in rig.error("pub", "x", "--ring", "1000000", code=64)
+    assert "--ring 1000 is not a power of two: 4 to 65536" in rig.error("pub", "x", "--ring",
+                                                                        "1000", code=64)
     assert "--loop needs --file" in rig.error("pub", "x", "--loop", code=64)
     assert "one topic" in rig.error("sub", code=64)
     assert "topic ls" in rig.error("topic", "frobnicate", code=64)

@@ -96,15 +96,23 @@ static void test_options__out_of_range__are_refused(void **state)
     (void)state;
     agent_start(&agent);
     agent_tell(&agent, "pub test/odd ring=1000");
-    refused(&agent, "EINVAL", "ring_entries is out of its range", "lshm.h");
+    refused(&agent, "EINVAL", "ring_entries is 1000", "a power of two from 4 to 65536");
+    agent_tell(&agent, "pub test/odd payload=3000 slots=16777217");
+    refused(&agent, "EINVAL", "slot_count is 16777217", "from 1 to 16777216");
+    agent_tell(&agent, "pub test/odd payload=4294963200 slots=16777216");
+    refused(&agent, "EOVERFLOW", "payload_bytes * slot_count is", "to 70368744177664");
     agent_tell(&agent, "pub test/odd entry=100");
-    refused(&agent, "EINVAL", "entry_bytes is out of its range", "lshm.h");
+    refused(&agent, "EINVAL", "entry_bytes is 100", "64, 128, 256, 512 or 1024");
+    agent_tell(&agent, "pub test/odd loans=65537");
+    refused(&agent, "EINVAL", "loans_max is 65537", "from 1 to 65536");
     agent_tell(&agent, "pub test/odd flags=0x800");
-    refused(&agent, "EINVAL", "unknown flags", "must be zero");
+    refused(&agent, "EINVAL", "flags has bits", "0x800: clear them");
     agent_tell(&agent, "sub test/odd window=100000");
-    refused(&agent, "LSHM_ELIMIT", "window is 100000 of at most", "lower");
+    refused(&agent, "LSHM_ELIMIT", "window is 100000", "from 1 to 4096");
+    agent_tell(&agent, "sub test/odd holds=1025");
+    refused(&agent, "LSHM_ELIMIT", "holds is 1025", "from 1 to 1024");
     agent_tell(&agent, "sub test/odd flags=0x800");
-    refused(&agent, "EINVAL", "unknown flags", "must be zero");
+    refused(&agent, "EINVAL", "flags has bits", "0x800: clear them");
     agent_end(&agent);
 }
 

@@ -67,9 +67,9 @@ static void plan(struct lsi_ctl_geometry *geometry)
 {
     struct lsi_ctl_publisher_open open = {
         .slot_bytes = 4096, .slot_count = 8, .entry_count = 8, .entry_bytes = 128};
-    const char *field;
+    struct lsi_bad_option bad;
 
-    assert_int_equal(lsi_geometry_plan(&open, 4096, geometry, &field), 0);
+    assert_int_equal(lsi_geometry_plan(&open, 4096, geometry, &bad), 0);
 }
 
 /* A packet of that type that passes. */

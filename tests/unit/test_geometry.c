@@ -16,9 +16,9 @@ static const struct lsi_ctl_publisher_open plain = {
 static struct lsi_ctl_geometry planned(struct lsi_ctl_publisher_open request)
 {
     struct lsi_ctl_geometry geometry;
-    const char *field;
+    struct lsi_bad_option bad;
 
-    assert_int_equal(lsi_geometry_plan(&request, PAGE, &geometry, &field), 0);
+    assert_int_equal(lsi_geometry_plan(&request, PAGE, &geometry, &bad), 0);
     assert_true(lsi_geometry_check(&geometry));
     return geometry;
 }
@@ -66,7 +66,7 @@ static void test_geometry__limits__and_one_past_them(void **state)
         {{.entry_count = 4, .entry_bytes = 64, .slot_count = 1, .slot_bytes = 0xfffff000u}, 0,
          NULL},
         {{.entry_count = 4, .entry_bytes = 64, .slot_count = 16777216, .slot_bytes = 0xfffff000u},
-         -EOVERFLOW, NULL},
+         -EOVERFLOW, "payload_bytes * slot_count"},
         {{.entry_count = 4, .entry_bytes = 64, .history = 3}, 0, NULL},
         {{.entry_count = 4, .entry_bytes = 64, .history = 4}, -EINVAL, "history"},
         {{.entry_count = 4, .entry_bytes = 64, .retain = 5}, -EINVAL, "retain"},
@@ -78,12 +78,15 @@ static void test_geometry__limits__and_one_past_them(void **state)
     (void)state;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct lsi_ctl_geometry geometry;
-        const char *field;
+        struct lsi_bad_option bad;
 
-        assert_int_equal(lsi_geometry_plan(&cases[i].request, PAGE, &geometry, &field),
+        assert_int_equal(lsi_geometry_plan(&cases[i].request, PAGE, &geometry, &bad),
                          cases[i].status);
-        if (cases[i].field)
-            assert_string_equal(field, cases[i].field);
+        if (!cases[i].field)
+            continue;
+        assert_string_equal(bad.name, cases[i].field);
+        if (bad.kind[0] == '\0')
+            assert_true(bad.value < bad.min || bad.value > bad.max);
     }
 }
 

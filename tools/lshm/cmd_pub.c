@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,6 +66,19 @@ struct pub {
 enum { OPT_FILE = 1, OPT_CHUNK, OPT_LINE_MAX, OPT_RATE, OPT_COUNT, OPT_LOOP, OPT_SLOTS, OPT_RING,
        OPT_WAIT, OPT_WAIT_SUBSCRIBERS, OPT_TIMESTAMPS, OPT_DROP_NEWEST, OPT_HISTORY };
 
+static uint32_t ring_entries(const struct tool *tool)
+{
+    uint64_t count = tool_number(tool, "--ring", optarg, LSHM_RING_ENTRIES_MIN,
+                                 LSHM_RING_ENTRIES_MAX);
+
+    if ((count & (count - 1)) != 0) {
+        tool_fail(tool, EX_USAGE, "--ring %s is not a power of two: %u to %u", optarg,
+                  LSHM_RING_ENTRIES_MIN, LSHM_RING_ENTRIES_MAX);
+        exit(EX_USAGE);
+    }
+    return (uint32_t)count;
+}
+
 static void set_option(struct pub *pub, int option)
 {
     const struct tool *tool = pub->tool;
@@ -92,9 +106,7 @@ static void set_option(struct pub *pub, int option)
         pub->options.slot_count = (uint32_t)tool_number(tool, "--slots", optarg, 1, 1u << 24);
         break;
     case OPT_RING:
-        pub->options.ring_entries = (uint32_t)tool_number(tool, "--ring", optarg,
-                                                          LSHM_RING_ENTRIES_MIN,
-                                                          LSHM_RING_ENTRIES_MAX);
+        pub->options.ring_entries = ring_entries(tool);
         break;
     case OPT_WAIT:
         pub->wait_ns = tool_duration(tool, "--wait", optarg);

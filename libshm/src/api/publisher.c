@@ -17,6 +17,8 @@
 #define DEFAULT_ENTRY_BYTES 128u
 #define DEFAULT_LOANS 64u
 #define LOANS_MAX 65536u
+#define PUBLISHER_FLAGS                                                                            \
+    (LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS | LSHM_PUBLISHER_DROP_NEWEST)
 
 _Static_assert(LSI_CTL_SEGMENTS == LSI_SLOTS_SEGMENTS, "what the broker makes can be accounted");
 
@@ -55,15 +57,18 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
     }
     if (o->entry_bytes < LSHM_ENTRY_BYTES_MIN || o->entry_bytes > LSHM_ENTRY_BYTES_MAX ||
         (o->entry_bytes & (o->entry_bytes - 1)) != 0) {
-        lsi_error_set(reterr_error, EINVAL, "entry_bytes is out of its range: it is %u; use 64, "
-                      "128, 256, 512 or 1024 (lshm.h)", o->entry_bytes);
+        lsi_error_set(reterr_error, EINVAL, "entry_bytes is %u; it must be 64, 128, 256, 512 or "
+                      "1024", o->entry_bytes);
         return -EINVAL;
     }
-    if (o->loans_max > LOANS_MAX ||
-        o->flags & ~(LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS |
-                     LSHM_PUBLISHER_DROP_NEWEST)) {
-        lsi_error_set(reterr_error, EINVAL, "the publisher's options: loans_max is at most %u, "
-                      "unknown flags must be zero", LOANS_MAX);
+    if (o->loans_max > LOANS_MAX) {
+        lsi_error_set(reterr_error, EINVAL, "loans_max is %u; it must be from 1 to %u",
+                      o->loans_max, LOANS_MAX);
+        return -EINVAL;
+    }
+    if (o->flags & ~PUBLISHER_FLAGS) {
+        lsi_error_set(reterr_error, EINVAL, "flags has bits that this liblshm does not know, 0x%x: "
+                      "clear them, or use a newer one", o->flags & ~PUBLISHER_FLAGS);
         return -EINVAL;
     }
     if (o->loans_max > o->ring_entries)

@@ -11,6 +11,9 @@
 
 #define DEFAULT_WINDOW 64u
 #define DEFAULT_HOLDS 8u
+#define SUBSCRIBER_FLAGS                                                                           \
+    (LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS | LSHM_SUBSCRIBER_LATEST |             \
+     LSHM_SUBSCRIBER_BY_TIME)
 
 int lsi_statistics_copy(void *to, const void *from, size_t bytes)
 {
@@ -120,15 +123,24 @@ static int check_options(struct lshm_subscriber_options *o, struct lshm_error *r
         o->window = DEFAULT_WINDOW;
     if (o->holds == 0)
         o->holds = DEFAULT_HOLDS;
-    if (o->window > LSHM_WINDOW_MAX || o->holds > LSHM_HOLDS_MAX) {
-        lsi_error_set(reterr_error, LSHM_ELIMIT, "window is %u of at most %u, holds %u of at most "
-                      "%u: lower them", o->window, LSHM_WINDOW_MAX, o->holds, LSHM_HOLDS_MAX);
+    if (o->window > LSHM_WINDOW_MAX) {
+        lsi_error_set(reterr_error, LSHM_ELIMIT, "window is %u; it must be from 1 to %u",
+                      o->window, LSHM_WINDOW_MAX);
         return -LSHM_ELIMIT;
     }
-    if (o->flags & ~(LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS |
-                     LSHM_SUBSCRIBER_LATEST | LSHM_SUBSCRIBER_BY_TIME) || o->reserved != 0) {
-        lsi_error_set(reterr_error, EINVAL, "the subscriber's options: unknown flags and reserved "
-                      "fields must be zero");
+    if (o->holds > LSHM_HOLDS_MAX) {
+        lsi_error_set(reterr_error, LSHM_ELIMIT, "holds is %u; it must be from 1 to %u", o->holds,
+                      LSHM_HOLDS_MAX);
+        return -LSHM_ELIMIT;
+    }
+    if (o->flags & ~SUBSCRIBER_FLAGS) {
+        lsi_error_set(reterr_error, EINVAL, "flags has bits that this liblshm does not know, 0x%x: "
+                      "clear them, or use a newer one", o->flags & ~SUBSCRIBER_FLAGS);
+        return -EINVAL;
+    }
+    if (o->reserved != 0) {
+        lsi_error_set(reterr_error, EINVAL, "reserved is %u; it must be 0: zero the options first",
+                      (unsigned)o->reserved);
         return -EINVAL;
     }
     if (o->queue_limit != 0 && !(o->flags & LSHM_SUBSCRIBER_LATEST)) {

@@ -36,22 +36,30 @@ static int is_entry_bytes(uint32_t bytes)
            bytes % LSHM_ENTRY_BYTES_MIN == 0;
 }
 
-static const char *bad_field(const struct lsi_ctl_publisher_open *request)
+static struct lsi_bad_option bad_option(const struct lsi_ctl_publisher_open *request)
 {
-    if (!is_entry_count(request->entry_count))
-        return "ring_entries";
+    const uint32_t entries = request->entry_count;
+    const int has_slots = request->slot_bytes != 0;
+
+#define BAD(...) ((struct lsi_bad_option){__VA_ARGS__})
+    if (!is_entry_count(entries))
+        return BAD("ring_entries", "a power of two ", entries, LSHM_RING_ENTRIES_MIN,
+                   LSHM_RING_ENTRIES_MAX);
     if (!is_entry_bytes(request->entry_bytes))
-        return "entry_bytes";
+        return BAD("entry_bytes", "a multiple of 64 ", request->entry_bytes, LSHM_ENTRY_BYTES_MIN,
+                   LSHM_ENTRY_BYTES_MAX);
     if (request->slot_bytes > LSI_SLOT_BYTES_MAX)
-        return "payload_bytes";
-    if (request->slot_count > LSHM_SLOTS_MAX ||
-        (request->slot_count == 0) != (request->slot_bytes == 0))
-        return "slot_count";
-    if (request->history > request->entry_count - request->entry_count / 4)
-        return "history";
-    if (request->retain > request->entry_count)
-        return "retain";
-    return request->flags & ~RING_FLAGS ? "flags" : NULL;
+        return BAD("payload_bytes", "", request->slot_bytes, 0, LSI_SLOT_BYTES_MAX);
+    if (request->slot_count > LSHM_SLOTS_MAX || (request->slot_count != 0) != has_slots)
+        return BAD("slot_count", "", request->slot_count, (uint64_t)has_slots,
+                   has_slots ? LSHM_SLOTS_MAX : 0);
+    if (request->history > entries - entries / 4)
+        return BAD("history", "", request->history, 0, entries - entries / 4);
+    if (request->retain > entries)
+        return BAD("retain", "", request->retain, 0, entries);
+    if (request->flags & ~RING_FLAGS)
+        return BAD("flags", "", request->flags, 0, RING_FLAGS);
+    return BAD(NULL, "", 0, 0, 0);
 }
 
 static uint64_t slot_bytes(uint64_t payload_bytes)
@@ -61,12 +69,12 @@ static uint64_t slot_bytes(uint64_t payload_bytes)
 }
 
 int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t page_bytes,
-                      struct lsi_ctl_geometry *ret_geometry, const char **ret_field)
+                      struct lsi_ctl_geometry *ret_geometry, struct lsi_bad_option *ret_bad)
 {
     struct lsi_ctl_geometry geometry = {0};
 
-    *ret_field = bad_field(request);
-    if (*ret_field)
+    *ret_bad = bad_option(request);
+    if (ret_bad->name)
         return -EINVAL;
     if (page_bytes < LSI_SLOT_PAGE_BYTES)
         page_bytes = LSI_SLOT_PAGE_BYTES;
@@ -91,8 +99,12 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
             .slot_count = request->slot_count,
         };
     }
-    if (lsi_geometry_bytes(&geometry) > LSI_PAYLOAD_BYTES_MAX)
+    if (lsi_geometry_bytes(&geometry) > LSI_PAYLOAD_BYTES_MAX) {
+        *ret_bad = BAD("payload_bytes * slot_count", "", lsi_geometry_bytes(&geometry), 0,
+                       LSI_PAYLOAD_BYTES_MAX);
         return -EOVERFLOW;
+    }
+#undef BAD
     *ret_geometry = geometry;
     return 0;
 }

@@ -22,12 +22,21 @@
 #define LSI_SLOT_BYTES_MAX 0xfffff000u      /* an entry's length has 32 bits */
 #define LSI_PAYLOAD_BYTES_MAX (UINT64_C(1) << 46) /* ring and segments of one publisher */
 
+/* An option that is not in its range. */
+struct lsi_bad_option {
+    const char *name; /* as in lshm_publisher_options; NULL: none is bad */
+    const char *kind; /* "", or what else it must be: "a power of two " */
+    uint64_t value;
+    uint64_t min;
+    uint64_t max;
+};
+
 /*
- * Fills everything of *geometry but the numbers of the regions. 0; −EINVAL: a field of the request
- * is out of its range, *ret_field names it; −EOVERFLOW: more than LSI_PAYLOAD_BYTES_MAX.
+ * Fills everything of *geometry but the numbers of the regions. 0; −EINVAL: an option is out of its
+ * range, −EOVERFLOW: all together are more than LSI_PAYLOAD_BYTES_MAX, either in *ret_bad.
  */
 int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t page_bytes,
-                      struct lsi_ctl_geometry *ret_geometry, const char **ret_field);
+                      struct lsi_ctl_geometry *ret_geometry, struct lsi_bad_option *ret_bad);
 /* 1 when everything named lies inside its region and in its limits. */
 int lsi_geometry_check(const struct lsi_ctl_geometry *geometry);
 /* Of all segments there are. */
