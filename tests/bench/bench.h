@@ -25,7 +25,7 @@
 
 #define BENCH_LINE_BYTES 128
 #define BENCH_RING_ENTRIES 1024u           /* the limit's ring, and lshm's */
-#define BENCH_POOL_BYTES (8u << 20)        /* of slots: more than L2, less than L3 */
+#define BENCH_POOL_BYTES (8u << 20)        /* of slots, but for --pool; L2 < it < L3 */
 #define BENCH_POOL_SLOTS_MIN 4u
 #define BENCH_BATCH_MAX 32u
 #define BENCH_SIZE_MAX (4u << 20)
@@ -58,6 +58,7 @@ struct bench_cell {
     char target;       /* letter of the target it decides, or 0 */
     double ratio_max;  /* of that target */
     uint32_t fan;      /* fanout: subscribers, fanin: publishers; else 0 */
+    uint32_t pool_bytes; /* of slots, 0: BENCH_POOL_BYTES */
     bool lossy;        /* fanout: a slow subscriber loses messages, else it holds the publisher */
 };
 
@@ -130,6 +131,7 @@ struct bench_options {
     bool json, quick, targets, peers;
     const char *with;         /* --with NAME[,NAME...]: these peers only, or NULL */
     const char *only;         /* BENCH[:filter] or NULL */
+    uint32_t pool_bytes;      /* --pool, or 0 */
     double seconds;           /* per cell, 0: the default of the mode */
     const char *brokerd;
 };
@@ -205,10 +207,11 @@ uint32_t bench_broker_processes(int32_t *pids, uint32_t most);
 /* Their CPU time so far. */
 uint64_t bench_broker_cpu_ns(void);
 
-/* steady.c, setup.c: what is not a cell. Each returns whether its target is met. */
+/* steady.c, setup.c, crowd.c: what is not a cell. Each returns whether its target is met. */
 bool bench_steady(const struct bench_options *options);
 bool bench_subscribe(const struct bench_options *options);
 bool bench_idle(const struct bench_options *options);
+bool bench_crowd(const struct bench_options *options);
 
 /* peers.c: the cells of --peers. False if one failed. */
 bool bench_peers(const struct bench_options *options);

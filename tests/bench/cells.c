@@ -51,7 +51,8 @@ const size_t bench_cell_count = sizeof(bench_cells) / sizeof(bench_cells[0]);
 
 uint32_t bench_slot_count(const struct bench_cell *cell)
 {
-    uint32_t count = BENCH_POOL_BYTES / cell->size;
+    uint32_t bytes = cell->pool_bytes ? cell->pool_bytes : BENCH_POOL_BYTES;
+    uint32_t count = bytes / cell->size;
     count = count > BENCH_RING_ENTRIES ? BENCH_RING_ENTRIES : count;
     return count < BENCH_POOL_SLOTS_MIN ? BENCH_POOL_SLOTS_MIN : count;
 }

@@ -24,11 +24,12 @@ static void usage(FILE *out)
     fputs("usage: tools/bench [--json] [--only BENCH[:FILTER]] [--quick] [--seconds N]\n"
           "                   [--targets | --peers [--with PEER[,PEER]...]] [--brokerd PATH]\n"
           "  --json         one JSON object a line instead of a table\n"
-          "  --only BENCH   roundtrip, oneway, wake, attach, fanout, fanin, steady, subscribe or\n"
-          "                 idle; FILTER is the beginning of SIZE/BATCH/MODE/TOUCH, as in\n"
-          "                 oneway:64/32/spin/all\n"
+          "  --only BENCH   roundtrip, oneway, wake, attach, fanout, fanin, steady, subscribe,\n"
+          "                 idle or crowd; FILTER is the beginning of SIZE/BATCH/MODE/TOUCH,\n"
+          "                 as in oneway:64/32/spin/all\n"
           "  --quick        a few cells, few samples: under 20 s\n"
           "  --seconds N    for each cell\n"
+          "  --pool BYTES   of slots in each system, a power of two; default 8 MiB\n"
           "  --targets      compare with the numbers promised: exit 1 if one is missed\n"
           "  --peers        lshm and other systems in turn\n"
           "  --with PEER    only these peers\n"
@@ -38,7 +39,7 @@ static void usage(FILE *out)
 static bool is_bench(const char *only)
 {
     static const char *const names[] = {"roundtrip", "oneway", "steady", "subscribe", "idle",
-                                        "wake", "attach", "fanout", "fanin"};
+                                        "wake", "attach", "fanout", "fanin", "crowd"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (bench_selects(only, names[i])) {
             return true;
@@ -47,17 +48,23 @@ static bool is_bench(const char *only)
     return false;
 }
 
+static bool is_power_of_two(uint32_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
 static void parse(int argc, char **argv, struct bench_options *options)
 {
     static const struct option known[] = {
         {"json", no_argument, NULL, 'j'},          {"only", required_argument, NULL, 'o'},
         {"quick", no_argument, NULL, 'q'},         {"seconds", required_argument, NULL, 's'},
         {"targets", no_argument, NULL, 't'},       {"brokerd", required_argument, NULL, 'b'},
+        {"pool", required_argument, NULL, 'l'},
         {"peers", no_argument, NULL, 'p'},        {"with", required_argument, NULL, 'w'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     const char *brokerd = getenv("LSHM_BENCH_BROKERD");
-    char *end = NULL;
+    char *end = NULL, *pool_end = NULL;
     *options = (struct bench_options){.brokerd = brokerd ? brokerd : BENCH_BROKERD};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
@@ -66,6 +73,7 @@ static void parse(int argc, char **argv, struct bench_options *options)
         case 'q': options->quick = true; break;
         case 't': options->targets = true; break;
         case 'b': options->brokerd = optarg; break;
+        case 'l': options->pool_bytes = (uint32_t)strtoul(optarg, &pool_end, 10); break;
         case 's': options->seconds = strtod(optarg, &end); break;
         case 'p': options->peers = true; break;
         case 'w': options->with = optarg; break;
@@ -74,6 +82,7 @@ static void parse(int argc, char **argv, struct bench_options *options)
         }
     }
     if (optind != argc || (options->only && !is_bench(options->only)) ||
+        (pool_end && (*pool_end != '\0' || !is_power_of_two(options->pool_bytes))) ||
         (end && (*end != '\0' || !(options->seconds > 0)))) {
         usage(stderr);
         exit(EX_USAGE);
@@ -123,7 +132,8 @@ static bool run_cells(const struct bench_options *options)
 
     bench_report_head(options);
     for (size_t i = 0; i < bench_cell_count; i++) {
-        const struct bench_cell *cell = &bench_cells[i];
+        struct bench_cell one = bench_cells[i], *cell = &one;
+        cell->pool_bytes = options->pool_bytes;
         if (!bench_cell_selected(cell, options)) {
             continue;
         }
@@ -173,6 +183,7 @@ int main(int argc, char **argv)
     good = run_other(&options, "steady", 'd', bench_steady) && good;
     good = run_other(&options, "subscribe", 'e', bench_subscribe) && good;
     good = run_other(&options, "idle", 'e', bench_idle) && good;
+    good = run_other(&options, "crowd", 'f', bench_crowd) && good;
     bench_broker_stop();
     return good ? 0 : 1;
 }

@@ -216,13 +216,15 @@ static void run_turns(struct peer *peers, const struct bench_cell *cell,
     }
 }
 
-static bool run_cell(const struct bench_cell *cell, const struct bench_options *options)
+static bool run_cell(const struct bench_cell *chosen, const struct bench_options *options)
 {
+    struct bench_cell one = *chosen, *cell = &one;
     struct peer *peers = calloc(peer_known_count, sizeof(*peers));
     bool good = true;
     if (!peers) {
         bench_die("out of memory");
     }
+    cell->pool_bytes = options->pool_bytes;
     for (size_t i = 0; i < peer_known_count; i++) {
         peers[i].known = &peer_known[i];
         if (!is_asked(&peers[i], options)) {
