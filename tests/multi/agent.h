@@ -31,6 +31,7 @@
  *   any N ms=                              waits for the first N readers; answers which, from 1
  *   sleep S ms=                            waits for nothing; answers the CPU time it took, in us
  *   cpu                                    CPU time of this process so far, in us
+ *   blocked                                how many times it has gone to sleep so far
  *   limit fds|bytes N     uid N            setrlimit, setuid
  *   deny                                   membarrier(2) fails from now on
  *   churn TOPIC COUNT                      opens and closes a publisher and a subscriber

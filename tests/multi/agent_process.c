@@ -110,6 +110,13 @@ static long long cpu_us(void)
     return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static long long blocked(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nvcsw : -1;
+}
+
 void agent_process_command(const char *line, char *answer, size_t answer_bytes)
 {
     char name[16] = "", what[16] = "";
@@ -126,6 +133,8 @@ void agent_process_command(const char *line, char *answer, size_t answer_bytes)
         r = become_idle();
     else if (strcmp(name, "cpu") == 0)
         r = cpu_us();
+    else if (strcmp(name, "blocked") == 0)
+        r = blocked();
     else if (strcmp(name, "deny") == 0)
         r = deny_barriers();
     else

@@ -216,6 +216,35 @@ static void test_subscriber__left_alone__wakes_once_a_second(void **state)
     agent_end(&to);
 }
 
+/* How often it looks in half a second in which nothing comes. */
+static long long looks(struct agent *agent)
+{
+    long long before = agent_do(agent, "blocked");
+
+    (void)agent_do(agent, "sleep 0 ms=500");
+    return agent_do(agent, "blocked") - before;
+}
+
+/* A publisher without readers spares a fence, so that one who has just joined may have to find its
+ * message without being woken (tests/sim/test_spared_fence.c). */
+static void test_subscriber__that_has_just_joined__looks_often_for_a_while(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&to, "sub test/join");
+    assert_true(looks(&to) <= 5); /* joined nothing */
+    (void)agent_do(&from, "pub test/join");
+    (void)agent_do(&to, "none 0");
+    assert_true(looks(&to) >= 10); /* 50, when nothing else runs */
+    (void)agent_do(&to, "sleep 0 ms=600");
+    assert_true(looks(&to) <= 5);
+    agent_end(&from);
+    agent_end(&to);
+}
+
 /* One reader is stopped; what another one does to its holds must not keep the publisher awake. */
 static void test_publisher__waiting_for_a_stopped_reader__sleeps(void **state)
 {
@@ -346,6 +375,7 @@ static int run(void)
         AGENT_TEST(test_subscriber__with_nothing_to_take__sleeps),
         AGENT_TEST(test_wait_any__of_three__finds_each_in_its_turn),
         AGENT_TEST(test_subscriber__left_alone__wakes_once_a_second),
+        AGENT_TEST(test_subscriber__that_has_just_joined__looks_often_for_a_while),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
         AGENT_TEST(test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time),
         AGENT_TEST(test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up),

@@ -322,8 +322,12 @@ void lsi_publication_flush(struct lsi_publication *p)
          * see its sleep word; without it both may miss, and it sleeps until its time-out. */
         lsi_fence_full();
     }
-    if (LSI_UNLIKELY(lsi_roster_changed(roster)))
+    if (LSI_UNLIKELY(lsi_roster_changed(roster))) {
         lsi_roster_sync(roster);
+        /* ORD W1 full -> S1: the same for those that the sync brought; the fence above may have
+         * been spared. Who joins only now looks again by itself (api/wait.c). */
+        lsi_fence_full();
+    }
     for (uint32_t i = 0; i < roster->sleeper_count; i++) {
         const struct lsi_sleeper *sleeper = &roster->sleepers[i];
         /* RLX: after W1. */
