@@ -248,9 +248,10 @@ void keeper_remove_files(const struct registry *registry)
 static int ask(struct broker *broker, struct request *request)
 {
     const int fd = broker->registry->request_fd;
-    const uint64_t serial = ++broker->request_serial;
+    const uint64_t serial = lsi_counter_next(broker->request_serial);
     struct request answer;
 
+    broker->request_serial = serial;
     request->serial = serial;
     if (lsi_socket_send(fd, request, sizeof(*request), NULL, 0) < 0)
         return -EIO;

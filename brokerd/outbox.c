@@ -89,7 +89,7 @@ static void number_push(struct client *client, struct message *message)
     if (message->push != 0 || !board)
         return;
     /* RLX: only the broker writes it; this is its own last value. */
-    number = lsi_load_relaxed(&board->pushed) + 1;
+    number = lsi_counter_next(lsi_load_relaxed(&board->pushed));
     /* RLX: a client that sees it too early finds nothing in its socket and looks again, one that
      * sees it late is woken by the socket. DIE U1: a number is missing; clients only compare. */
     lsi_store_relaxed(&board->pushed, number);

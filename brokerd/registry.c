@@ -79,7 +79,7 @@ void *table_take(struct table *table)
         return NULL;
     generation = record->generation;
     memset(record, 0, table->record_bytes);
-    record->generation = generation + 1;
+    record->generation = lsi_counter_next(generation);
     return record;
 }
 

@@ -8,9 +8,12 @@
  * does the unfinished step again. So each step is written to be done twice.
  *
  * Records name each other by numbers that are never used again: number = (generation - 1) *
- * capacity + index + 1. A record that is taken gets the next generation, so a number that outlived
- * its record finds nothing. Descriptors are numbers in the table that keeper and workers share;
- * what the table holds and the registry does not name is closed by the next worker (sweep.c).
+ * capacity + index + 1. That ends with the 2^44th use of one of the most numerous records, the
+ * links; for clients, whose numbers have 56 bits in an epoll event, with the 2^45th. A record that
+ * is taken gets the next generation, so a number that outlived its record finds nothing.
+ *
+ * Descriptors are numbers in the table that keeper and workers share; what the table holds and the
+ * registry does not name is closed by the next worker (sweep.c).
  *
  * Only a worker reads or writes here, one at a time: the release order of the state words is for
  * the compiler, so that a record is whole before its state says so.
@@ -23,6 +26,7 @@
 #include <lshm/abi.h>
 
 #include "base/atomic.h"
+#include "base/counter.h"
 #include "ctl/message.h"
 
 #define REGISTRY_CLIENTS_MAX 1024u

@@ -57,7 +57,7 @@ static void bump_version(struct lshm_board_publisher *board)
     /* ORD B2 release -> G6: a publisher that sees the version sees the rows behind it.
      * DIE B2: rows changed and no version: the successor changes them again and then the
      * version. */
-    lsi_store_release(&board->roster_version, version + 1);
+    lsi_store_release(&board->roster_version, lsi_counter_next(version));
 }
 
 void roster_write_record(struct broker *broker, struct publisher *publisher)
@@ -209,7 +209,7 @@ void roster_write_row(struct broker *broker, struct link *link)
     state = lsi_load_relaxed(&row->state);
     generation = state >> LSHM_ROW_GENERATION_SHIFT;
     if ((state & LSHM_ROW_STATE_MASK) != LSHM_ROW_LIVE || row->link != link_number(broker, link)) {
-        generation++;
+        generation = lsi_counter_next(generation);
         set_row_state(row, generation, LSHM_ROW_GONE);
         /* ORD B0 release -> G8: a reader that got one of the fields below with the state of before
          * finds another state when it looks again. DIE B0: the row is GONE, of a new generation. */

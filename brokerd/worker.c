@@ -132,7 +132,7 @@ static void announce(struct broker *broker)
     uint32_t i;
 
     /* RLX: only a worker writes it, and its predecessor is dead. */
-    push.value = lsi_load_relaxed(&broker->public->worker_generation) + 1;
+    push.value = lsi_counter_next(lsi_load_relaxed(&broker->public->worker_generation));
     /* RLX: clients act on the push, which the kernel orders after this.
      * DIE V1: clients keep waiting; the next worker raises it again. */
     lsi_store_relaxed(&broker->public->worker_generation, push.value);

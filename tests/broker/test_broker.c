@@ -55,7 +55,7 @@ static void test_broker__attach__gives_regions_with_headers(void **state)
     board = client.board[0].base;
     assert_int_equal(public->header.magic, LSHM_REGION_MAGIC);
     assert_int_equal(public->header.kind, LSHM_REGION_PUBLIC);
-    assert_int_equal(public->worker_generation, 1);
+    assert_int_equal(public->worker_generation, LST_COUNTER_START + 1);
     assert_int_equal(board->header.kind, LSHM_REGION_BOARD);
     assert_int_equal(board->header.client, client.number);
     assert_int_equal(client.keeper_pid, broker.pid);

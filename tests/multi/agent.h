@@ -18,7 +18,7 @@
  *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
- *                                          `last`; answers how many
+ *                                          `last`, counted from 0; answers how many
  *   grab S COUNT ms=                       takes COUNT messages and keeps them
  *   drop S N                               releases the N messages grabbed first
  *   intact S                               checks the kept ones again; answers how many

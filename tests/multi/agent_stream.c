@@ -57,7 +57,7 @@ static int check(struct agent_reader *reader, const struct lshm_message *m)
 
 static void prepare(struct agent_writer *writer, struct lshm_message *m)
 {
-    agent_message_fill(m, writer->key, writer->sent++);
+    agent_message_fill(m, writer->key, LST_SEQ_FIRST + writer->sent++);
 }
 
 /* Waits for the context's descriptor: 1, or 0 after the time. */
@@ -194,7 +194,7 @@ void agent_take(const char *arguments)
         if (got == 0)
             break;
         taken += (uint64_t)got;
-        newest = m[got - 1].seq;
+        newest = m[got - 1].seq - LST_SEQ_FIRST;
         if (agent_option(arguments, "shuffle", 0)) {
             shuffle(m, (size_t)got);
             for (int i = 0; i < got && r >= 0; i++)

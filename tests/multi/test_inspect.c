@@ -213,7 +213,7 @@ static void test_inspect__status__counts(void **state)
     assert_int_equal(s.publishers, 1);
     assert_int_equal(s.subscribers, 0);
     assert_int_equal(s.keeper_pid, rig.broker.process.pid);
-    assert_int_equal(s.worker_generation, 1);
+    assert_int_equal(s.worker_generation, LST_COUNTER_START + 1);
     assert_string_equal(s.version, lshm_version());
     assert_string_equal(s.socket, rig.broker.socket_path);
     assert_int_equal(s.abi_major, LSHM_ABI_MAJOR);
@@ -306,9 +306,9 @@ static void test_inspect__subscriber__has_position_or_no_publisher(void **state)
     assert_int_equal(lshm_subscriber_take(reading, &message), 1);
     assert_int_equal(lshm_inspector_list_subscribers(rig.inspector, infos, 2), 2);
     assert_int_equal(infos[0].taken, 1);
-    assert_int_equal(infos[0].position, 1);
-    assert_int_equal(infos[0].cursor, 0);
-    assert_int_equal(infos[0].tail, 3);
+    assert_int_equal(infos[0].position, LST_SEQ_FIRST + 1);
+    assert_int_equal(infos[0].cursor, LST_SEQ_FIRST);
+    assert_int_equal(infos[0].tail, LST_SEQ_FIRST + 3);
     assert_int_equal(infos[0].lost, 0);
     assert_int_equal(infos[0].window, WINDOW);
     assert_int_equal(infos[0].state, LSHM_ROW_LIVE);
@@ -326,7 +326,7 @@ static void test_inspect__hold__is_listed_until_it_is_released(void **state)
     send_messages(3);
     lst_must(lst_child_expect(&rig.child, "holding"));
     assert_int_equal(held(LSHM_HOLDER_HOLD, &info), 1);
-    assert_int_equal(info.seq, 0);
+    assert_int_equal(info.seq, LST_SEQ_FIRST);
     assert_int_equal(info.at_most, 0);
     assert_true(info.since_ns > 0);
     lst_must(lst_child_say(&rig.child, "release"));
@@ -360,10 +360,10 @@ static void test_inspect__window__is_at_most_what_was_taken(void **state)
     send_messages(4);
     lst_must(lst_child_expect(&rig.child, "holding"));
     assert_int_equal(held(LSHM_HOLDER_WINDOW, &info), 1);
-    assert_int_equal(info.seq, 0);
+    assert_int_equal(info.seq, LST_SEQ_FIRST);
     assert_int_equal(info.at_most, 1);
     assert_int_equal(held(LSHM_HOLDER_AHEAD, &info), 3);
-    assert_int_equal(info.seq, 1);
+    assert_int_equal(info.seq, LST_SEQ_FIRST + 1);
     assert_int_equal(held(LSHM_HOLDER_HOLD, NULL), 0);
 }
 

@@ -82,7 +82,7 @@ static void share(size_t batch)
         for (int call = 0; call < PUBLISHERS; call++) {
             assert_int_equal(lshm_subscriber_take_batch(subscriber, m, batch), batch);
             for (size_t k = 0; k < batch; k++)
-                assert_int_equal(m[k].seq, next[index_of(m[k].publisher)]++);
+                assert_int_equal(m[k].seq, LST_SEQ_FIRST + next[index_of(m[k].publisher)]++);
             assert_int_equal(lshm_subscriber_release_batch(subscriber, m, batch), batch);
         }
         for (int i = 0; i < PUBLISHERS; i++)
@@ -143,7 +143,7 @@ static void test_by_time__of_many__comes_in_the_order_of_times(void **state)
             assert_int_equal(*(const uint64_t *)m[k].data, all++);
             assert_true(m[k].time_ns >= last);
             last = m[k].time_ns;
-            assert_int_equal(m[k].seq, next[index_of(m[k].publisher)]++);
+            assert_int_equal(m[k].seq, LST_SEQ_FIRST + next[index_of(m[k].publisher)]++);
         }
         assert_int_equal(lshm_subscriber_release_batch(subscriber, m, (size_t)got), got);
     }

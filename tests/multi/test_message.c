@@ -105,7 +105,7 @@ static void test_message__of_any_length__arrives_whole(void **state)
         assert_int_equal(lshm_subscriber_wait(subscriber, SECOND), 1);
         assert_int_equal(lshm_subscriber_take(subscriber, &got), 1);
         assert_int_equal(got.length, lengths[i]);
-        assert_int_equal(got.seq, i);
+        assert_int_equal(got.seq, LST_SEQ_FIRST + i);
         assert_int_equal(got.publisher, m.publisher);
         assert_int_equal(got.user[0], i);
         assert_int_equal(got.user[1], ~(uint64_t)i);
@@ -204,7 +204,8 @@ static void test_release__in_any_order__gives_every_slot_back(void **state)
         for (size_t i = 0; i < 4; i++) {
             struct lshm_message *one = &m[(i * 3 + round) % 4];
 
-            assert_int_equal(((unsigned char *)one->data)[999], one->seq & 0xff);
+            assert_int_equal(((unsigned char *)one->data)[999],
+                             (one->seq - LST_SEQ_FIRST) & 0xff);
             assert_int_equal(lshm_subscriber_release(subscriber, one), 0);
         }
     }
@@ -233,11 +234,11 @@ static void test_take__with_window_and_holds_full__is_held(void **state)
     assert_int_equal(lshm_subscriber_get_statistics(subscriber, &statistics), 0);
     assert_int_equal(statistics.out, 6);
     assert_int_equal(statistics.holds, 2);
-    assert_int_equal(statistics.oldest_seq, 0);
+    assert_int_equal(statistics.oldest_seq, LST_SEQ_FIRST);
     assert_int_equal(statistics.ahead, 2);
     assert_int_equal(lshm_subscriber_release_batch(subscriber, m, 6), 6);
     assert_int_equal(lshm_subscriber_take_batch(subscriber, m, 8), 2);
-    assert_int_equal(m[1].seq, 7);
+    assert_int_equal(m[1].seq, LST_SEQ_FIRST + 7);
 }
 
 static void test_loan__with_a_slow_reader__would_block(void **state)
@@ -343,7 +344,7 @@ static void test_subscriber__of_many_publishers__gets_all_in_order(void **state)
         for (size_t i = 0; i < 40; i++)
             send_number(publishers[i], i, 200);
     while (lshm_subscriber_take(subscriber, &m) == 1) {
-        assert_int_equal(m.seq, next[m.user[0]]++);
+        assert_int_equal(m.seq, LST_SEQ_FIRST + next[m.user[0]]++);
         assert_int_equal(lshm_subscriber_release(subscriber, &m), 0);
         taken++;
     }

@@ -116,7 +116,7 @@ static int check(const struct lshm_message *m, uint64_t number)
 {
     const unsigned char *data = m->data;
 
-    if (m->user[0] != number || m->seq != number)
+    if (m->user[0] != number || m->seq != LST_SEQ_FIRST + number)
         return -EBADMSG;
     return data[0] == (number & 0xff) && data[m->length - 1] == (number & 0xff) ? 0 : -EILSEQ;
 }
@@ -262,7 +262,7 @@ static void *run_releaser(void *arg)
         m = queue.samples[--queue.count];
         pthread_cond_broadcast(&queue.changed);
         pthread_mutex_unlock(&queue.lock);
-        self->error = check(&m, m.seq);
+        self->error = check(&m, m.seq - LST_SEQ_FIRST);
         if (self->error == 0)
             self->error = lshm_subscriber_release(self->subscriber, &m);
         if (self->error == 0 && lshm_subscriber_release(self->subscriber, &m) != -LSHM_ESTALE)

@@ -44,20 +44,21 @@ static struct world {
     struct lst_pub pub;
     struct lsi_publication *p;
     uint64_t payload[SLOTS];
-    uint64_t messages;
+    uint64_t messages, end;
     bool sleeps;
     bool woken[CELLS];         /* the channel to each reader; private, set by a system call */
     bool publisher_woken;
     uint64_t row_reads;
 } w;
 
-static void world_init(uint32_t history)
+static void world_init(uint64_t messages, uint32_t history)
 {
     memset(&w, 0, sizeof w);
-    lst_pub_init(&w.pub, ENTRIES, ENTRY_BYTES, SLOTS, 0);
+    lst_pub_init(&w.pub, ENTRIES, ENTRY_BYTES, SLOTS, LST_SEQ_FIRST);
     w.p = &w.pub.publication;
     w.p->history = history;
-    w.messages = MESSAGES;
+    w.messages = messages;
+    w.end = LST_SEQ_FIRST + messages;
     for (uint32_t i = 0; i < CELLS; i++)
         lst_cell_new(&w.pub, i, HOLDS);
     lst_parts(&w.pub, 1);
@@ -189,12 +190,12 @@ static void run_joiner(void *arg)
             sim_pause();
         start = lsi_load_relaxed(&w.pub.ring->tail);
         if (sim_dice(3) > 0)
-            start = start < ENTRIES ? 0 : start - sim_dice(ENTRIES);
+            start = start < LST_SEQ_FIRST + ENTRIES ? LST_SEQ_FIRST : start - sim_dice(ENTRIES);
         start = lsi_cell_join(w.pub.cells[cell], w.pub.ring, start);
         lst_sub_init(&sub, &w.pub, w.pub.cells[cell], WINDOW, HOLDS, start);
         tell_publisher(&sub); /* its unset cursor gated */
-        if (start < w.messages && use < 2)
-            read_messages(&sub, cell, sim_dice((uint32_t)(w.messages - start) + 1));
+        if (start < w.end && use < 2)
+            read_messages(&sub, cell, sim_dice((uint32_t)(w.end - start) + 1));
         lst_sub_free(&sub);
         lsi_fence_full(); /* its death, seen by the broker */
         lst_row_state(&w.pub, 1, LSHM_ROW_GONE);
@@ -257,7 +258,7 @@ static void run_publisher(void *arg)
     uint32_t tries = 0;
 
     (void)arg;
-    while (w.p->writer.tail < w.messages && tries < TRIES && !sim.broken) {
+    while (w.p->writer.tail < w.end && tries < TRIES && !sim.broken) {
         struct lsi_descriptor d = { .time_ns = w.p->writer.tail };
         uint32_t slot = try_loan();
 
@@ -289,13 +290,13 @@ static void run_world(bool sleeps, uint32_t history)
 {
     struct lst_sub sub;
 
-    world_init(history);
+    world_init(MESSAGES, history);
     w.sleeps = sleeps;
     w.pub.publication.roster.operations.signal = signal_reader;
     lst_row_live(&w.pub, 0, 0, sleeps ? LSHM_READER_MAY_BLOCK : 0, WINDOW, HOLDS);
     lsi_roster_sync(&w.p->roster);
     lst_sub_init(&sub, &w.pub, w.pub.cells[0], WINDOW, HOLDS,
-                 lsi_cell_join(w.pub.cells[0], w.pub.ring, 0));
+                 lsi_cell_join(w.pub.cells[0], w.pub.ring, LST_SEQ_FIRST));
     if (!sleeps)
         w.pub.publication.roster.operations.attach = attach_later;
     sim_add(run_publisher, NULL);
@@ -345,7 +346,7 @@ static void run_scanner(void *arg)
         struct lsi_descriptor d = { .time_ns = w.p->writer.tail };
         uint32_t slot = LSI_SLOT_NONE;
 
-        if (w.p->writer.tail < w.messages && lsi_publication_has_entry(w.p, 0))
+        if (w.p->writer.tail < w.end && lsi_publication_has_entry(w.p, 0))
             slot = lst_slots_loan(&w.p->slots);
         if (slot != LSI_SLOT_NONE) {
             lsi_store_relaxed(&w.payload[slot], w.p->writer.tail + 1);
@@ -360,11 +361,10 @@ static void run_holds(void)
 {
     struct lst_sub sub;
 
-    world_init(0);
-    w.messages = MESSAGES_OF_HOLDS;
+    world_init(MESSAGES_OF_HOLDS, 0);
     lst_row_live(&w.pub, 0, 0, 0, WINDOW, HOLDS);
     lst_sub_init(&sub, &w.pub, w.pub.cells[0], WINDOW, HOLDS,
-                 lsi_cell_join(w.pub.cells[0], w.pub.ring, 0));
+                 lsi_cell_join(w.pub.cells[0], w.pub.ring, LST_SEQ_FIRST));
     sim_add(run_scanner, NULL);
     sim_add(run_keeper, &sub);
     sim_run();
@@ -389,7 +389,7 @@ static struct lsi_descriptor descriptor(uint64_t seq)
 static void run_overwriter(void *arg)
 {
     (void)arg;
-    while (w.p->writer.tail < 3 * ENTRIES) {
+    while (w.p->writer.tail < LST_SEQ_FIRST + 3 * ENTRIES) {
         struct lsi_descriptor d = descriptor(w.p->writer.tail);
         uint64_t payload[2] = { w.p->writer.tail + 8, w.p->writer.tail + 9 };
 
@@ -413,7 +413,7 @@ static bool is_message(const struct lsi_descriptor *got, const uint64_t *payload
 static void run_lossy_reader(void *arg)
 {
     struct lsi_ring_reader reader;
-    uint64_t seq = 0, payload[(ENTRY_BYTES - 64) / 8];
+    uint64_t seq = LST_SEQ_FIRST, payload[(ENTRY_BYTES - 64) / 8];
 
     (void)arg;
     lsi_ring_reader_init(&reader, w.pub.ring, w.pub.entries, ENTRIES, ENTRY_BYTES);
@@ -434,7 +434,7 @@ static void run_lossy_reader(void *arg)
 
 static void run_overwritten(void)
 {
-    world_init(0);
+    world_init(MESSAGES, 0);
     w.p->writer.marks_rewrites = true;
     sim_add(run_overwriter, NULL);
     sim_add(run_lossy_reader, NULL);
@@ -458,7 +458,8 @@ static void run_broker(void *arg)
 static int attach_and_check(void *context, struct lsi_reader *reader)
 {
     uint64_t cell = reader->cell_ref.line;
-    uint64_t use = (reader->state >> LSHM_ROW_GENERATION_SHIFT) - 1;
+    uint64_t first = (LSI_COUNTER_START(56) + 1) << LSHM_ROW_GENERATION_SHIFT;
+    uint64_t use = (reader->state - first) >> LSHM_ROW_GENERATION_SHIFT;
 
     if (cell != use % CELLS || reader->client != cell || reader->link != cell + 1000 ||
         reader->window != cell || reader->holds != cell || reader->flags != use % 2)
@@ -482,7 +483,7 @@ static void run_rows(void)
     const struct lsi_reader *reader;
     uint64_t state;
 
-    world_init(0);
+    world_init(MESSAGES, 0);
     w.p->roster.operations.attach = attach_and_check;
     sim_add(run_broker, NULL);
     sim_add(run_syncs, NULL);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "base/counter.h"
 #include "core/reclaim.h"
 #include "core/window.h"
 
@@ -144,6 +145,8 @@ static inline void lst_pub_init(struct lst_pub *pub, uint32_t entries, uint32_t 
     for (uint32_t k = 0; k < LST_PARTS_MAX; k++) {
         pub->parts[k] = lst_zeroed(LSHM_ROSTER_ROWS << k, sizeof *pub->parts[k]);
         pub->record.roster[k] = (struct lshm_ref){ .part = k };
+        for (uint32_t i = 0; i < LSHM_ROSTER_ROWS << k; i++) /* 56 bits have the generation */
+            pub->parts[k][i].state = LSI_COUNTER_START(56) << LSHM_ROW_GENERATION_SHIFT;
     }
     lsi_ring_writer_init(&p->writer, pub->ring, pub->entries, entries, entry_bytes);
     lsi_slots_init(&p->slots, slots, malloc(slots * sizeof(uint32_t)),
@@ -219,7 +222,7 @@ static inline struct lshm_roster_row *lst_row(struct lst_pub *pub, uint32_t row)
 static inline void lst_bump(struct lst_pub *pub)
 {
     lsi_store_release(&pub->record.roster_version,
-                      lsi_load_relaxed(&pub->record.roster_version) + 1);
+                      lsi_counter_next(lsi_load_relaxed(&pub->record.roster_version)));
 }
 
 static inline void lst_parts(struct lst_pub *pub, uint32_t parts)

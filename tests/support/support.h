@@ -30,6 +30,15 @@
 #define LST_DEADLINE_MS 10000
 #define LST_ROLE_DEADLINE_S 30
 
+/* Where counters start in this build (libshm/src/base/counter.h), and what a ring's first message
+ * is numbered. */
+#ifdef LSHM_WRAP
+#define LST_COUNTER_START ((UINT64_C(1) << 32) - 2)
+#else
+#define LST_COUNTER_START UINT64_C(0)
+#endif
+#define LST_SEQ_FIRST LST_COUNTER_START
+
 struct lst_role {
     const char *name;
     int (*run)(int argc, char **argv); /* returns the exit code, 0 to 125 */

@@ -66,12 +66,12 @@ static void *read_ring(void *arg)
     struct shared *shared = reader->shared;
     const struct lshm_ring *ring = shared->pub.ring;
     struct lsi_ring_reader from;
-    uint64_t seq = 0, block[ROOM / 8];
+    uint64_t seq = LST_SEQ_FIRST, block[ROOM / 8];
     struct lsi_descriptor d;
 
     lsi_ring_reader_init(&from, ring, shared->pub.entries, ENTRIES, ENTRY_BYTES);
     lsi_add_relaxed(&shared->started, 1);
-    while (reader->taken < TAKES && lsi_load_relaxed(&ring->tail) < MESSAGES) {
+    while (reader->taken < TAKES && lsi_load_relaxed(&ring->tail) < LST_SEQ_FIRST + MESSAGES) {
         switch (lsi_ring_take(&from, seq, &d, block)) {
         case LSI_RING_TAKEN:
             reader->taken++;
@@ -81,7 +81,7 @@ static void *read_ring(void *arg)
         case LSI_RING_LAPPED:
             reader->lapped++;
             seq = lsi_load_relaxed(&ring->tail); /* the one that is being written */
-            seq -= seq < 2 ? 0 : 2;              /* … is two past one that soon will be */
+            seq -= seq < LST_SEQ_FIRST + 2 ? 0 : 2; /* … is two past one that soon will be */
             break;
         case LSI_RING_CORRUPT:
             reader->corrupt++;
@@ -121,7 +121,7 @@ static void test_ring__overwritten_while_read__never_gives_a_mixture(void **stat
     struct reader readers[READERS] = { { 0 } };
 
     (void)state;
-    lst_pub_init(&shared->pub, ENTRIES, ENTRY_BYTES, 1, 0);
+    lst_pub_init(&shared->pub, ENTRIES, ENTRY_BYTES, 1, LST_SEQ_FIRST);
     shared->pub.publication.writer.marks_rewrites = true;
     for (uint32_t i = 0; i < READERS; i++) {
         readers[i].shared = shared;

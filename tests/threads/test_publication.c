@@ -55,7 +55,7 @@ enum request { IDLE, ADMIT, REMOVE, STOP };
 struct test {
     struct lst_pub pub;
     unsigned char payload[SLOTS][PAYLOAD];
-    uint64_t messages;
+    uint64_t end; /* messages are numbered below it */
     bool sleeps;
     struct client clients[READERS + JOINERS];
     uint64_t signalled[READERS + JOINERS]; /* by client: the publisher's thread */
@@ -243,7 +243,7 @@ static void *run_reader(void *arg)
     struct test *test = client->test;
     struct lsi_window *w = &client->sub.window;
 
-    while (w->position < test->messages || client->out_count > 0) {
+    while (w->position < test->end || client->out_count > 0) {
         uint32_t batch = 1 + dice(client, WINDOW);
         bool any = false;
 
@@ -251,7 +251,7 @@ static void *run_reader(void *arg)
             any = true;
         if (client->out_count > 0)
             release_some(client);
-        else if (!any && w->position < test->messages)
+        else if (!any && w->position < test->end)
             pause_reader(client);
     }
     lsi_add_relaxed(&test->finished, 1);
@@ -270,7 +270,7 @@ static void join_and_leave(struct client *client)
     /* RLX: a hint. */
     start = lsi_load_relaxed(&test->pub.ring->tail);
     if (dice(client, 2))
-        start = start < HISTORY ? 0 : start - HISTORY;
+        start = start < LST_SEQ_FIRST + HISTORY ? LST_SEQ_FIRST : start - HISTORY;
     start = lsi_cell_join(cell, test->pub.ring, start);
     tell_publisher(client); /* an unset cursor gated */
     lst_sub_init(&client->sub, &test->pub, cell, WINDOW, HOLDS, start);
@@ -363,7 +363,7 @@ static void publish_all(struct test *test)
     struct lsi_publication *p = &test->pub.publication;
     uint32_t batch = 0;
 
-    while (p->writer.tail < test->messages) {
+    while (p->writer.tail < test->end) {
         uint32_t slot = loan(test);
         struct lsi_descriptor d = {
             .handle = slot + 1ull, .length = PAYLOAD, .time_ns = p->writer.tail,
@@ -380,9 +380,9 @@ static void publish_all(struct test *test)
 
 static void test_init(struct test *test, uint64_t messages, uint32_t entries, bool sleeps)
 {
-    test->messages = messages;
+    test->end = LST_SEQ_FIRST + messages;
     test->sleeps = sleeps;
-    lst_pub_init(&test->pub, entries, 64, SLOTS, 0);
+    lst_pub_init(&test->pub, entries, 64, SLOTS, LST_SEQ_FIRST);
     test->pub.publication.history = HISTORY;
     test->pub.publication.roster.operations.signal = signal_client;
     assert_int_equal(sem_init(&test->publisher_wake, 0, 0), 0);
@@ -403,7 +403,7 @@ static void test_init(struct test *test, uint64_t messages, uint32_t entries, bo
             continue;
         lst_row_live(&test->pub, i, i, sleeps ? LSHM_READER_MAY_BLOCK : 0, WINDOW, HOLDS);
         lst_sub_init(&client->sub, &test->pub, test->pub.cells[i], WINDOW, HOLDS,
-                     lsi_cell_join(test->pub.cells[i], test->pub.ring, 0));
+                     lsi_cell_join(test->pub.cells[i], test->pub.ring, LST_SEQ_FIRST));
     }
 }
 

@@ -92,7 +92,7 @@ static void test_cell__held_and_dropped__entry_and_version_tell(void **state)
 {
     struct lshm_cell *cell = cell_new(HOLDS, 0);
     const struct lshm_hold *table = lsi_cell_holds_const(cell);
-    uint64_t version = 0;
+    uint64_t version = LST_COUNTER_START;
 
     (void)state;
     for (uint32_t i = 0; i < HOLDS; i++) {

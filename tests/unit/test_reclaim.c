@@ -10,6 +10,7 @@
 #define N 8u
 #define SLOTS 12u
 #define HOLDS 4u
+#define FIRST LST_SEQ_FIRST
 
 struct rig {
     struct lst_pub pub;
@@ -57,12 +58,12 @@ static void test_reclaim__no_readers__frees_all(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 0);
+    rig_init(&rig, 0, FIRST);
     publish(&rig, N);
     assert_false(lsi_publication_has_entry(rig.p, 0));
     assert_int_equal(lsi_reclaim(rig.p, 1), N);
     check(&rig, 0, 0);
-    assert_int_equal(rig.pub.ring->horizon, N);
+    assert_int_equal(rig.pub.ring->horizon, FIRST + N);
     lst_pub_free(&rig.pub);
 }
 
@@ -71,7 +72,7 @@ static void test_reclaim__entries_are_used_up__loans_count_too(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 0);
+    rig_init(&rig, 0, FIRST);
     publish(&rig, N - 2);
     assert_true(lsi_publication_has_entry(rig.p, 1));
     assert_false(lsi_publication_has_entry(rig.p, 2));
@@ -83,17 +84,17 @@ static void test_reclaim__slowest_reader__gates(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 2, 0);
+    rig_init(&rig, 2, FIRST);
     publish(&rig, N);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], 6);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 6);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
-    lsi_cell_set_cursor(rig.pub.cells[1], 3);
-    assert_int_equal(lsi_publication_gate(rig.p), 3);
+    lsi_cell_set_cursor(rig.pub.cells[1], FIRST + 3);
+    assert_int_equal(lsi_publication_gate(rig.p), FIRST + 3);
     assert_int_equal(lsi_reclaim(rig.p, 4), 0); /* not worth it */
     assert_int_equal(lsi_reclaim(rig.p, 3), 3);
     check(&rig, N - 3, 0);
-    assert_int_equal(rig.p->committed, 3);
+    assert_int_equal(rig.p->committed, FIRST + 3);
     lsi_cell_close(rig.pub.cells[1]);
     assert_int_equal(lsi_reclaim(rig.p, 1), 3);
     lsi_cell_close(rig.pub.cells[0]);
@@ -107,7 +108,7 @@ static void test_reclaim__unset_cursor__gates_where_the_publisher_is(void **stat
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 0);
+    rig_init(&rig, 0, FIRST);
     publish(&rig, 5);
     assert_int_equal(lsi_reclaim(rig.p, 1), 5);
     lst_cell_new(&rig.pub, 0, HOLDS);
@@ -125,7 +126,7 @@ static void test_reclaim__history__is_kept(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 0);
+    rig_init(&rig, 0, FIRST);
     rig.p->history = 3;
     publish(&rig, 3);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
@@ -143,11 +144,11 @@ static void test_reclaim__held__waits_in_limbo_until_dropped(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     publish(&rig, 4);
-    lsi_cell_hold(rig.pub.cells[0], 0, 1, 0);
-    lsi_cell_hold(rig.pub.cells[0], HOLDS - 1, 3, 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], 4);
+    lsi_cell_hold(rig.pub.cells[0], 0, FIRST + 1, 0);
+    lsi_cell_hold(rig.pub.cells[0], HOLDS - 1, FIRST + 3, 0);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 4);
     assert_int_equal(lsi_reclaim(rig.p, 1), 2);
     check(&rig, 0, 2);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0); /* an unchanged table still holds */
@@ -165,11 +166,11 @@ static void test_reclaim__held_by_two__waits_for_both(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 2, 0);
+    rig_init(&rig, 2, FIRST);
     publish(&rig, 1);
     for (uint32_t i = 0; i < 2; i++) {
-        lsi_cell_hold(rig.pub.cells[i], i, 0, 0);
-        lsi_cell_set_cursor(rig.pub.cells[i], 1);
+        lsi_cell_hold(rig.pub.cells[i], i, FIRST + 0, 0);
+        lsi_cell_set_cursor(rig.pub.cells[i], FIRST + 1);
     }
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 0, 1);
@@ -186,10 +187,10 @@ static void test_reclaim__holder_is_gone__its_holds_are_too(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     publish(&rig, 2);
-    lsi_cell_hold(rig.pub.cells[0], 0, 0, 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], 1);
+    lsi_cell_hold(rig.pub.cells[0], 0, FIRST + 0, 0);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 1);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 1, 1);
     lst_row_state(&rig.pub, 0, LSHM_ROW_GONE);
@@ -203,14 +204,14 @@ static void test_reclaim__all_holds_of_all_readers__are_honoured(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 2, 0);
+    rig_init(&rig, 2, FIRST);
     publish(&rig, N);
     for (uint32_t i = 0; i < HOLDS; i++) {
-        lsi_cell_hold(rig.pub.cells[0], i, i, 0);
-        lsi_cell_hold(rig.pub.cells[1], i, HOLDS + i, 0);
+        lsi_cell_hold(rig.pub.cells[0], i, FIRST + i, 0);
+        lsi_cell_hold(rig.pub.cells[1], i, FIRST + HOLDS + i, 0);
     }
-    lsi_cell_set_cursor(rig.pub.cells[0], N);
-    lsi_cell_set_cursor(rig.pub.cells[1], N);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + N);
+    lsi_cell_set_cursor(rig.pub.cells[1], FIRST + N);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 0, N);
     lst_pub_free(&rig.pub);
@@ -218,11 +219,11 @@ static void test_reclaim__all_holds_of_all_readers__are_honoured(void **state)
 
 static void test_reclaim__garbage_in_the_table__pins_at_most_its_quota(void **state)
 {
-    static const uint64_t garbage[HOLDS] = { UINT64_MAX, 1ull << 63, N + 1, 2 };
+    static const uint64_t garbage[HOLDS] = { UINT64_MAX, 1ull << 63, FIRST + N + 1, FIRST + 2 };
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 2, 0);
+    rig_init(&rig, 2, FIRST);
     publish(&rig, N);
     for (uint32_t i = 0; i < HOLDS; i++)
         lsi_cell_holds(rig.pub.cells[1])[i].seq_plus_1 = garbage[i];
@@ -244,20 +245,20 @@ static void test_reclaim__garbage_in_the_table__pins_at_most_its_quota(void **st
 
 static void test_reclaim__cursor_is_beyond_the_tail__counts_as_the_tail(void **state)
 {
-    static const uint64_t cursors[] = { N + 2, 1ull << 63, UINT64_MAX };
+    static const uint64_t cursors[] = { FIRST + N + 2, 1ull << 63, UINT64_MAX };
     struct rig rig;
 
     (void)state;
     for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
-        rig_init(&rig, 1, 0);
+        rig_init(&rig, 1, FIRST);
         publish(&rig, N);
         rig.pub.cells[0]->cursor = cursors[i];
-        assert_int_equal(lsi_publication_gate(rig.p), N);
+        assert_int_equal(lsi_publication_gate(rig.p), FIRST + N);
         assert_int_equal(lsi_reclaim(rig.p, N + 1), 0); /* only so that the row is read */
-        assert_int_equal(lsi_publication_gate_of(rig.p, &rig.p->roster.readers[0]), N);
+        assert_int_equal(lsi_publication_gate_of(rig.p, &rig.p->roster.readers[0]), FIRST + N);
         assert_int_equal(lsi_reclaim(rig.p, 1), N);
-        assert_int_equal(rig.p->committed, N);
-        assert_int_equal(rig.pub.ring->horizon, N);
+        assert_int_equal(rig.p->committed, FIRST + N);
+        assert_int_equal(rig.pub.ring->horizon, FIRST + N);
         publish(&rig, 1);
         check(&rig, 1, 0);
         lst_pub_free(&rig.pub);
@@ -266,21 +267,21 @@ static void test_reclaim__cursor_is_beyond_the_tail__counts_as_the_tail(void **s
 
 static void test_reclaim__cursor_goes_back__committed_does_not(void **state)
 {
-    static const uint64_t cursors[] = { 4, 1, LSHM_CURSOR_UNSET };
+    static const uint64_t cursors[] = { FIRST + 4, FIRST + 1, LSHM_CURSOR_UNSET };
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     publish(&rig, N);
-    lsi_cell_set_cursor(rig.pub.cells[0], 6);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 6);
     assert_int_equal(lsi_reclaim(rig.p, 1), 6);
     for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
         rig.pub.cells[0]->cursor = cursors[i];
-        assert_int_equal(lsi_publication_gate(rig.p), 6);
+        assert_int_equal(lsi_publication_gate(rig.p), FIRST + 6);
         assert_int_equal(lsi_reclaim(rig.p, 0), 0);
         assert_int_equal(lsi_reclaim(rig.p, 1), 0);
-        assert_int_equal(rig.p->committed, 6);
-        assert_int_equal(rig.pub.ring->horizon, 6);
+        assert_int_equal(rig.p->committed, FIRST + 6);
+        assert_int_equal(rig.pub.ring->horizon, FIRST + 6);
         check(&rig, 2, 0);
     }
     lst_pub_free(&rig.pub);
@@ -291,14 +292,14 @@ static void test_reclaim__a_row_is_not_mapped__frees_nothing(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     publish(&rig, 4);
-    lsi_cell_hold(rig.pub.cells[0], 0, 0, 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], 2);
+    lsi_cell_hold(rig.pub.cells[0], 0, FIRST + 0, 0);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 2);
     assert_int_equal(lsi_reclaim(rig.p, 1), 1);
     check(&rig, 2, 1);
     lsi_cell_drop(rig.pub.cells[0], 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], 4);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 4);
     rig.pub.unmapped_cell[1] = true;
     lst_cell_new(&rig.pub, 1, HOLDS);
     lst_row_live(&rig.pub, LSHM_ROSTER_ROWS, 1, 0, N, HOLDS);
@@ -306,7 +307,7 @@ static void test_reclaim__a_row_is_not_mapped__frees_nothing(void **state)
         assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 2, 1);
     rig.pub.unmapped_cell[1] = false;
-    lsi_cell_join(rig.pub.cells[1], rig.pub.ring, 3);
+    lsi_cell_join(rig.pub.cells[1], rig.pub.ring, FIRST + 3);
     assert_int_equal(lsi_reclaim(rig.p, 1), 2); /* the limbo and message 2 */
     check(&rig, 1, 0);
     lst_pub_free(&rig.pub);
@@ -317,9 +318,9 @@ static void test_reclaim__a_part_is_not_mapped__frees_nothing(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     publish(&rig, 4);
-    lsi_cell_set_cursor(rig.pub.cells[0], 4);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 4);
     rig.pub.mapped_parts = 2;
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 4, 0);
@@ -338,13 +339,13 @@ static void test_reclaim__inline_messages__need_no_slot(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     for (uint32_t i = 0; i < N; i++)
         lsi_publication_publish(rig.p, &d, "", LSI_SLOT_NONE);
     assert_false(lsi_publication_has_entry(rig.p, 0));
-    lsi_cell_set_cursor(rig.pub.cells[0], N);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + N);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
-    assert_int_equal(rig.p->committed, N);
+    assert_int_equal(rig.p->committed, FIRST + N);
     assert_true(lsi_publication_has_entry(rig.p, N - 1));
     check(&rig, 0, 0);
     lst_pub_free(&rig.pub);
@@ -356,15 +357,15 @@ static void test_reclaim__wanted__is_the_cursor_word_that_lets_gain_go(void **st
     uint64_t wanted;
 
     (void)state;
-    rig_init(&rig, 1, 0);
+    rig_init(&rig, 1, FIRST);
     publish(&rig, N);
     assert_int_equal(lsi_reclaim(rig.p, 2), 0);
     wanted = lsi_publication_wanted(rig.p, 2);
-    assert_int_equal(wanted, 3);
-    lsi_cell_set_cursor(rig.pub.cells[0], 1);
+    assert_int_equal(wanted, FIRST + 3);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 1);
     assert_true(rig.pub.cells[0]->cursor < wanted);
     assert_int_equal(lsi_reclaim(rig.p, 2), 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], 2);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 2);
     assert_int_equal(rig.pub.cells[0]->cursor, wanted);
     assert_int_equal(lsi_publication_wanted(rig.p, 2), 0);
     assert_int_equal(lsi_reclaim(rig.p, 2), 2);
@@ -393,11 +394,11 @@ static void test_flush__sleepers__are_signalled_with_their_generation(void **sta
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 2, 0);
+    rig_init(&rig, 2, FIRST);
     publish(&rig, 2);
     lsi_publication_flush(rig.p);
     assert_int_equal(rig.pub.signals, 0); /* neither may block */
-    assert_int_equal(rig.pub.ring->tail, 2);
+    assert_int_equal(rig.pub.ring->tail, FIRST + 2);
     lst_cell_new(&rig.pub, 2, HOLDS);
     lst_row_live(&rig.pub, 2, 2, LSHM_READER_MAY_BLOCK, N, HOLDS);
     rig.pub.sleep[0] = 5;

@@ -13,11 +13,13 @@
 #define WINDOW 4u
 #define HOLDS 4u
 #define LOSSY LSHM_READER_LOSSY
+#define FIRST LST_SEQ_FIRST
 
 struct rig {
     struct lst_pub pub;
     struct lsi_publication *p;
     struct lshm_cell **cells;
+    uint64_t first; /* message: cursors and horizons below count from there */
 };
 
 /* Row and cell i are a reader's with flags[i], joined at `first`. */
@@ -26,6 +28,7 @@ static void rig_init(struct rig *rig, uint64_t first, uint32_t readers, const ui
     lst_pub_init(&rig->pub, N, 64, SLOTS, first);
     rig->p = &rig->pub.publication;
     rig->cells = rig->pub.cells;
+    rig->first = first;
     lst_parts(&rig->pub, LST_PARTS_MAX);
     for (uint32_t i = 0; i < readers; i++) {
         lst_cell_new(&rig->pub, i, HOLDS);
@@ -36,7 +39,7 @@ static void rig_init(struct rig *rig, uint64_t first, uint32_t readers, const ui
 
 static void rig_init_one(struct rig *rig, uint32_t flags)
 {
-    rig_init(rig, 0, 1, &flags);
+    rig_init(rig, FIRST, 1, &flags);
 }
 
 static void publish(struct rig *rig, uint32_t count)
@@ -49,8 +52,8 @@ static void publish(struct rig *rig, uint32_t count)
 
 static void mark(struct rig *rig, uint32_t cell, uint64_t cursor, uint64_t end)
 {
-    lsi_cell_set_cursor(rig->cells[cell], cursor);
-    rig->cells[cell]->borrow = end;
+    lsi_cell_set_cursor(rig->cells[cell], rig->first + cursor);
+    rig->cells[cell]->borrow = rig->first + end;
 }
 
 /* The horizon, and the slots in limbo and in quarantine; the window has the others. */
@@ -62,9 +65,9 @@ static void check(const struct rig *rig, uint64_t horizon, uint32_t limbo, uint3
     for (uint32_t i = 0; i < SLOTS; i++)
         counted[rig->pub.states[i]]++;
     assert_memory_equal(counted, sums, sizeof counted);
-    assert_int_equal(rig->p->committed, horizon);
-    assert_int_equal(rig->pub.ring->horizon, horizon);
-    assert_int_equal(sums[LSHM_SLOT_WINDOW], rig->p->writer.tail - horizon);
+    assert_int_equal(rig->p->committed, rig->first + horizon);
+    assert_int_equal(rig->pub.ring->horizon, rig->first + horizon);
+    assert_int_equal(sums[LSHM_SLOT_WINDOW], rig->p->writer.tail - rig->first - horizon);
     assert_int_equal(sums[LSHM_SLOT_LIMBO], limbo);
     assert_int_equal(sums[LSHM_SLOT_QUARANTINE], quarantine);
     assert_int_equal(rig->p->limbo_count, limbo + quarantine);
@@ -99,11 +102,11 @@ static void test_lossy__window_is_passed__waits_in_quarantine_until_it_moves(voi
     check(&rig, N, 0, 3);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     assert_false(lsi_publication_may_free(rig.p));
-    lsi_cell_set_cursor(rig.cells[0], 1);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 1);
     assert_true(lsi_publication_may_free(rig.p));
     assert_int_equal(lsi_reclaim(rig.p, 1), 1);
     check(&rig, N, 0, 2);
-    lsi_cell_set_cursor(rig.cells[0], 3);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 3);
     assert_int_equal(lsi_reclaim(rig.p, 1), 2);
     check(&rig, N, 0, 0);
     lst_pub_free(&rig.pub);
@@ -150,7 +153,7 @@ static void test_lossy__is_not_mapped__frees_nothing(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 2, flags);
+    rig_init(&rig, FIRST, 2, flags);
     publish(&rig, N);
     rig.pub.unmapped_cell[1] = true;
     mark(&rig, 1, 0, 2);
@@ -169,7 +172,7 @@ static void test_lossy__all_have_come_far__the_horizon_goes_as_far(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 2, flags);
+    rig_init(&rig, FIRST, 2, flags);
     publish(&rig, N);
     mark(&rig, 0, 6, 6);
     mark(&rig, 1, 5, 5);
@@ -207,16 +210,16 @@ static void test_lossy__beside_a_lossless_one__that_one_gates(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 2, flags);
+    rig_init(&rig, FIRST, 2, flags);
     publish(&rig, N);
     mark(&rig, 0, N, N);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 0, 0, 0);
-    assert_int_equal(lsi_publication_wanted(rig.p, 2), 2 + 1);
-    lsi_cell_set_cursor(rig.cells[1], 3);
+    assert_int_equal(lsi_publication_wanted(rig.p, 2), FIRST + 2 + 1);
+    lsi_cell_set_cursor(rig.cells[1], FIRST + 3);
     assert_int_equal(lsi_reclaim(rig.p, 1), 3);
     check(&rig, 3, 0, 0);
-    lsi_cell_set_cursor(rig.cells[1], N);
+    lsi_cell_set_cursor(rig.cells[1], FIRST + N);
     mark(&rig, 0, 3, 4);
     assert_int_equal(lsi_publication_wanted(rig.p, N - 3), 0);
     assert_int_equal(lsi_reclaim(rig.p, N - 3), N - 3 - 1);
@@ -247,16 +250,16 @@ static void test_lossy__held_and_in_a_window__each_ends_by_itself(void **state)
     struct rig rig;
 
     (void)state;
-    rig_init(&rig, 0, 2, flags);
+    rig_init(&rig, FIRST, 2, flags);
     publish(&rig, N);
     mark(&rig, 0, N, N);
     mark(&rig, 1, 0, 1);
     assert_int_equal(lsi_reclaim(rig.p, N), N - 1);
     check(&rig, N, 0, 1);
-    lsi_cell_hold(rig.cells[1], 0, 0, 0);
+    lsi_cell_hold(rig.cells[1], 0, FIRST + 0, 0);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, N, 0, 1);
-    lsi_cell_set_cursor(rig.cells[1], 1);
+    lsi_cell_set_cursor(rig.cells[1], FIRST + 1);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, N, 1, 0);
     mark(&rig, 0, 0, 4); /* it announces before it looks at the horizon */
@@ -265,7 +268,7 @@ static void test_lossy__held_and_in_a_window__each_ends_by_itself(void **state)
     lsi_cell_drop(rig.cells[1], 0);
     assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, N, 0, 1);
-    lsi_cell_set_cursor(rig.cells[0], N);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + N);
     assert_int_equal(lsi_reclaim(rig.p, 1), 1);
     check(&rig, N, 0, 0);
     lst_pub_free(&rig.pub);
@@ -278,9 +281,9 @@ static void test_lossy__holds_what_is_not_published__keeps_nothing(void **state)
     (void)state;
     rig_init_one(&rig, LOSSY);
     publish(&rig, 4);
-    lsi_cell_hold(rig.cells[0], 0, 4, 0);
+    lsi_cell_hold(rig.cells[0], 0, FIRST + 4, 0);
     lsi_cell_hold(rig.cells[0], 1, UINT64_MAX - 1, 0);
-    lsi_cell_hold(rig.cells[0], 2, 3, 0);
+    lsi_cell_hold(rig.cells[0], 2, FIRST + 3, 0);
     assert_int_equal(lsi_reclaim(rig.p, 4), 3);
     check(&rig, 4, 1, 0);
     lst_pub_free(&rig.pub);
@@ -317,11 +320,11 @@ static void test_lossy__hostile_cell__keeps_at_most_a_window(void **state)
         rig.cells[0]->cursor = 41; /* back, or on */
         rig.cells[0]->borrow = 0;
         lsi_reclaim(rig.p, 1);
-        check(&rig, 48, 1, 0);
+        check(&rig, 8, 1, 0);
         publish(&rig, N);
         lsi_cell_set_cursor(rig.cells[1], 48 + N);
         lsi_reclaim(rig.p, N);
-        check(&rig, 48 + N, 1, 0);
+        check(&rig, 8 + N, 1, 0);
         lst_pub_free(&rig.pub);
     }
 }
@@ -338,18 +341,18 @@ static void test_evicted__cursor_moves_on__window_ends_where_it_ended_first(void
     (void)state;
     rig_init_one(&rig, 0);
     publish(&rig, N);
-    lsi_cell_set_cursor(rig.cells[0], 1);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 1);
     assert_int_equal(lsi_reclaim(rig.p, 2), 0);
     evict(&rig, 0);
     assert_int_equal(lsi_reclaim(rig.p, N), N - WINDOW);
     check(&rig, N, 0, WINDOW); /* 1 to 4 */
-    lsi_cell_set_cursor(rig.cells[0], 3);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 3);
     publish(&rig, 4);
     assert_int_equal(lsi_reclaim(rig.p, 4), 2 + 4);
     check(&rig, N + 4, 0, WINDOW - 2);
-    lsi_cell_set_cursor(rig.cells[0], 1 + WINDOW);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 1 + WINDOW);
     assert_int_equal(lsi_reclaim(rig.p, 1), WINDOW - 2);
-    lsi_cell_set_cursor(rig.cells[0], N + 2);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + N + 2);
     publish(&rig, 4);
     assert_int_equal(lsi_reclaim(rig.p, 4), 4);
     check(&rig, N + 8, 0, 0);
@@ -363,7 +366,7 @@ static void test_evicted__without_a_barrier__keeps_the_ring_and_a_window(void **
     (void)state;
     rig_init_one(&rig, LSHM_READER_EVICTABLE);
     publish(&rig, N - 2);
-    lsi_cell_set_cursor(rig.cells[0], 1);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 1);
     assert_int_equal(lsi_reclaim(rig.p, 1), 1);
     evict(&rig, 0);
     assert_int_equal(lsi_reclaim(rig.p, N - 3), 0);
@@ -371,7 +374,7 @@ static void test_evicted__without_a_barrier__keeps_the_ring_and_a_window(void **
     publish(&rig, WINDOW + 1);
     assert_int_equal(lsi_reclaim(rig.p, WINDOW + 1), 1); /* the one behind tail + B */
     check(&rig, N - 2 + WINDOW + 1, 0, N - 3 + WINDOW);
-    lsi_cell_set_cursor(rig.cells[0], 3);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 3);
     assert_int_equal(lsi_reclaim(rig.p, 1), 2);
     lsi_cell_close(rig.cells[0]);
     assert_int_equal(lsi_reclaim(rig.p, 1), N - 3 + WINDOW - 2);
@@ -386,7 +389,7 @@ static void test_evicted__had_not_joined__window_begins_at_the_horizon(void **st
     (void)state;
     rig_init_one(&rig, 0);
     publish(&rig, N);
-    lsi_cell_set_cursor(rig.cells[0], 2);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 2);
     assert_int_equal(lsi_reclaim(rig.p, 2), 2);
     rig.cells[0]->cursor = LSHM_CURSOR_UNSET;
     evict(&rig, 0);
@@ -405,8 +408,8 @@ static void test_evicted__has_holds__they_stay_when_it_is_closed(void **state)
     rig_init_one(&rig, 0);
     publish(&rig, N);
     evict(&rig, 0);
-    lsi_cell_hold(rig.cells[0], 1, 2, 0);
-    lsi_cell_set_cursor(rig.cells[0], 3);
+    lsi_cell_hold(rig.cells[0], 1, FIRST + 2, 0);
+    lsi_cell_set_cursor(rig.cells[0], FIRST + 3);
     assert_int_equal(lsi_reclaim(rig.p, N), N - 1 - WINDOW);
     check(&rig, N, 1, WINDOW); /* 2; 3 to 6 */
     lsi_cell_close(rig.cells[0]);
@@ -430,7 +433,7 @@ static void test_evicted__row_used_again__the_next_one_has_a_window_of_its_own(v
     lst_row_state(&rig.pub, 0, LSHM_ROW_GONE);
     lsi_cell_reset(rig.cells[0], HOLDS);
     lst_row_live(&rig.pub, 0, 0, 0, WINDOW, HOLDS);
-    assert_int_equal(lsi_cell_join(rig.cells[0], rig.pub.ring, N), N);
+    assert_int_equal(lsi_cell_join(rig.cells[0], rig.pub.ring, FIRST + N), FIRST + N);
     publish(&rig, N);
     assert_int_equal(lsi_reclaim(rig.p, 1), WINDOW);
     check(&rig, N, 0, 0);
@@ -464,7 +467,7 @@ static void scribble_evicted(uint64_t cursor, bool evictable, bool late)
     assert_int_not_equal(lsi_seqset_find(&rig.p->kept, first + N - 1), LSI_SEQSET_ABSENT);
     lsi_cell_close(rig.cells[0]);
     lsi_reclaim(rig.p, 1);
-    check(&rig, first + N, 1, 0);
+    check(&rig, N, 1, 0);
     lst_pub_free(&rig.pub);
 }
 
@@ -486,7 +489,7 @@ static void test_rewrites__lossy_reader_appears__are_marked_before_a_commit(void
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        rig_init(&rig, 0, 0, NULL);
+        rig_init(&rig, FIRST, 0, NULL);
         publish(&rig, N);
         assert_int_equal(lsi_reclaim(rig.p, 1), N);
         assert_false(rig.p->writer.marks_rewrites);

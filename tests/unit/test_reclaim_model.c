@@ -66,7 +66,7 @@ static void episode_init(struct model *m)
     uint32_t entries = 4u << dice(5);
 
     memset(m, 0, sizeof *m);
-    m->first = dice(2) ? 0 : (1ull << 32) - 20;
+    m->first = dice(2) ? LST_SEQ_FIRST : (1ull << 32) - 20;
     m->slot_count = 2 + dice(dice(2) ? entries + 16 : 8);
     lst_pub_init(&m->pub, entries, 128, m->slot_count, m->first);
     m->p = &m->pub.publication;

@@ -55,7 +55,8 @@ static void test_roster__row_goes_live__is_attached_once_with_its_record(void **
     assert_int_equal(roster->kept_max, 8);
     reader = &roster->readers[3];
     assert_ptr_equal(reader->cell, pub.cells[0]);
-    assert_int_equal(reader->state, 1u << LSHM_ROW_GENERATION_SHIFT | LSHM_ROW_LIVE);
+    assert_int_equal(reader->state,
+                     (LSI_COUNTER_START(56) + 1) << LSHM_ROW_GENERATION_SHIFT | LSHM_ROW_LIVE);
     assert_int_equal(reader->client, 0);
     assert_int_equal(reader->link, 1000);
     assert_int_equal(reader->window, 7);

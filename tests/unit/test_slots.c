@@ -71,7 +71,7 @@ static void test_slots__one__is_reused_with_new_generations(void **state)
     pool_init(&pool, 1);
     for (uint32_t i = 1; i < 100; i++) {
         assert_int_equal(lst_slots_loan(&pool.slots), 0);
-        assert_int_equal(pool.generations[0], i);
+        assert_int_equal(pool.generations[0], LSI_COUNTER_START(24) + i);
         lsi_slots_move(&pool.slots, 0, LSHM_SLOT_WINDOW);
         lsi_slots_move(&pool.slots, 0, LSHM_SLOT_LIMBO);
         check_sums(&pool);
@@ -185,7 +185,7 @@ static void test_slots__segment_removed__sums_and_order_follow(void **state)
     assert_int_equal(lsi_slots_find(slots, 4097, UINT64_MAX), LSI_SLOT_NONE);
     lsi_slots_add(slots, 2, 16384, 5, 1);
     assert_int_equal(lsi_slots_find(slots, 4097, UINT64_MAX), 2);
-    assert_int_equal(slots->generations[5], 2);
+    assert_int_equal(slots->generations[5], LSI_COUNTER_START(24) + 2);
     check_sums(&pool);
     lsi_slots_remove(slots, 2);
     lsi_slots_remove(slots, 0);

@@ -75,7 +75,7 @@ static void handle_push(struct lshm_context *context, struct lsi_ctl_packet *pac
 static void close_stray(struct lshm_context *context, uint32_t type, uint64_t port)
 {
     struct lsi_ctl_port_close close = {
-        .header = { .type = type, .id = ++context->next_request },
+        .header = { .type = type, .id = lsi_control_next_id(context) },
         .port = port,
     };
     struct lsi_ctl_link reset = {
@@ -320,7 +320,7 @@ int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *req
         explain_broken(reterr_error, context->broken);
         return context->broken;
     }
-    request->id = ++context->next_request;
+    request->id = lsi_control_next_id(context);
     r = send_until(context, request, bytes, lsi_now_ns() + (uint64_t)context->timeout_ns);
     if (r < 0 && r != -LSHM_EGONE) { /* gone: its last word, if any, is in the socket */
         lsi_error_set(reterr_error, r, "cannot reach the broker: %s", lshm_strerror(r));

@@ -78,7 +78,7 @@ int lsi_inspector_request(struct lshm_inspector *inspector, struct lsi_ctl_heade
 
     reply->fd_count = 0;
     if (r == 0) {
-        request->id = ++inspector->next_request;
+        request->id = inspector->last_request = lsi_counter_next(inspector->last_request);
         r = lsi_session_send(inspector->socket, request, bytes, deadline);
     }
     if (r == 0 || r == -LSHM_EGONE) /* gone: its last word, if any, is in the socket */

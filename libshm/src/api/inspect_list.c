@@ -64,7 +64,7 @@ static void fill_publisher(struct lshm_inspector *inspector,
         .publisher = record->publisher,
         .topic = record->topic,
         .client = record->client,
-        .published = ring.tail,
+        .published = ring.published,
         .bytes = ring.bytes,
         .refused = ring.refused,
         .aborts = ring.aborts,
@@ -140,7 +140,7 @@ static int sum_publishers(struct lshm_inspector *inspector, struct lshm_topic_in
         if (found == NULL)
             continue;
         lsi_inspector_look_ring(inspector, &records[i].geometry, false, &ring);
-        (*found)->published = add_figures((*found)->published, ring.tail);
+        (*found)->published = add_figures((*found)->published, ring.published);
         (*found)->bytes = add_figures((*found)->bytes, ring.bytes);
         (*found)->memory_bytes += records[i].memory_bytes;
     }

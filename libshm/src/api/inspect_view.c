@@ -128,6 +128,7 @@ void lsi_inspector_look_ring(struct lshm_inspector *inspector,
     /* RLX: figures, each of some instant; nothing is followed. */
     ret_look->horizon = at_most(lsi_load_relaxed(&ring->horizon), LSI_SEQ_MAX);
     ret_look->tail = at_most(lsi_load_relaxed(&ring->tail), LSI_SEQ_MAX);
+    ret_look->published = ret_look->tail - LSI_SEQ_FIRST;
     ret_look->bytes = lsi_load_relaxed(&ring->bytes_published);
     ret_look->refused = lsi_load_relaxed(&ring->refused);
     ret_look->aborts = lsi_load_relaxed(&ring->aborts);

@@ -37,7 +37,7 @@ struct lshm_inspector {
     int broken;            /* not 0: the session is over */
     uint32_t abi_major;    /* the broker's */
     uint32_t abi_minor;
-    uint64_t next_request;
+    uint64_t last_request;
     uint64_t pass;         /* list calls so far */
     struct lsi_view_list views[LSI_VIEW_BUCKETS];
     char path[LSI_SOCKET_PATH_BYTES];
@@ -64,6 +64,7 @@ void lsi_inspector_drop_views(struct lshm_inspector *inspector);
 /* What a ring says of itself, LSHM_UNKNOWN all over when it cannot be seen. */
 struct lsi_ring_look {
     uint64_t tail;
+    uint64_t published;
     uint64_t horizon;
     uint64_t bytes;
     uint64_t refused;

@@ -87,6 +87,12 @@ int lsi_control_request(struct lshm_context *context, struct lsi_ctl_header *req
 /* A further reply to the same request. */
 int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *request, size_t bytes,
                       struct lsi_ctl_packet *reply, struct lshm_error *reterr_error);
+/* The id of a new request. */
+static inline uint64_t lsi_control_next_id(struct lshm_context *context)
+{
+    context->last_request = lsi_counter_next(context->last_request);
+    return context->last_request;
+}
 /* Sends without an answer; 0 or a negative error. */
 int lsi_control_send(struct lshm_context *context, struct lsi_ctl_header *message, size_t bytes);
 /*

@@ -161,7 +161,8 @@ static void join(struct lsi_link *link)
     uint32_t most = link->geometry.entry_count - link->geometry.entry_count / 4;
     uint32_t size = window->window < most ? window->window : most;
     /* RLX: a hint. Older is earlier, and the join raises what is too early. */
-    uint64_t start = link->fresh ? 0 : lsi_load_relaxed(&link->reader.ring->tail);
+    uint64_t start = link->fresh ? LSI_SEQ_FIRST
+                                 : lsi_load_relaxed(&link->reader.ring->tail);
     struct lsi_link *before = lsi_link_predecessor(link);
     uint64_t history = link->geometry.history;
 
@@ -174,7 +175,7 @@ static void join(struct lsi_link *link)
     lsi_store_relaxed(&window->cell->link, link->number); /* RLX: for inspectors */
     link->start = lsi_cell_join(window->cell, link->reader.ring, start);
     if (link->fresh)
-        link->account.lost_start = link->start;
+        link->account.lost_start = link->start - LSI_SEQ_FIRST;
     if (before != NULL)
         lsi_link_replaced(before, link->start);
     lsi_window_init(window, window->cell, size, window->holds, link->start);
@@ -247,7 +248,7 @@ static void leave(struct lshm_context *context, const struct lsi_leaving *what)
     if (leaving == NULL)
         return; /* the cell is lost to this client, and nobody else needs it */
     *leaving = *what;
-    leaving->request = ++context->next_request;
+    leaving->request = lsi_control_next_id(context);
     LIST_INSERT_HEAD(&context->leaving, leaving, entry);
     send_leave(context, leaving);
 }

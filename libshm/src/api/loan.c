@@ -7,7 +7,8 @@
  * payload then travels with its descriptor: one hop instead of two serial ones). Any other goes
  * into a slot.
  *
- * TOKENS  port (16) | loan (16) | generation (32).
+ * TOKENS  port (16) | loan (16) | generation (32). Generations are only compared for being the
+ *         same, so they may come round: an old token is good again after 2^32 uses of its place.
  */
 #include <string.h>
 
@@ -155,8 +156,9 @@ static void store_waiting(struct lshm_publisher *publisher, bool waiting)
     if (waiting) {
         word = publisher->lacks_slot ? LSHM_WAITING_ANY
                                      : p->committed + ring_gain(publisher) + 1;
+        publisher->waiting_generation = lsi_counter_next(publisher->waiting_generation);
         /* RLX: before the word that makes readers look at it. */
-        lsi_store_relaxed(&ring->waiting_generation, ++publisher->waiting_generation);
+        lsi_store_relaxed(&ring->waiting_generation, publisher->waiting_generation);
     }
     /* ORD S3 release -> W3: whoever sees the word sees its generation. */
     lsi_store_release(&ring->waiting, word);

@@ -25,6 +25,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
+#include "base/counter.h"
 #include "core/reclaim.h"
 #include "core/ring.h"
 #include "core/window.h"
@@ -113,7 +114,7 @@ struct lshm_context {
     int broken;                     /* not 0: the broker is gone; the data path goes on */
 
     pthread_mutex_t control;
-    uint64_t next_request;
+    uint64_t last_request;
     uint64_t abandoned[LSI_ABANDONED]; /* requests that timed out: their ports are closed again */
     uint32_t abandoned_count;
     uint64_t received;              /* last push number acted on */
@@ -211,7 +212,7 @@ struct lsi_link {
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
-    bool fresh;                     /* ring opened after the subscription: start at 0 */
+    bool fresh;                     /* ring opened after the subscription: start at its first */
     bool lossy;
     bool dead;                      /* DEAD was seen; drain up to final_tail */
     bool drained;                   /* nothing more to take */

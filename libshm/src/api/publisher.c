@@ -164,8 +164,9 @@ static int make_arrays(struct lshm_publisher *publisher)
                       g->segments[i].slot_count);
     lsi_ring_writer_init(&p->writer, ring, base + g->entries_offset, g->entry_count,
                          g->entry_bytes);
+    p->writer.tail = p->committed = ring->tail = ring->horizon = LSI_SEQ_FIRST;
     for (uint32_t i = 0; i < publisher->loans_max; i++) {
-        publisher->loans[i].generation = 1;
+        publisher->loans[i].generation = (uint32_t)LSI_COUNTER_START(32) + 1;
         publisher->loans_free[i] = publisher->loans_max - 1 - i;
     }
     publisher->loans_free_count = publisher->loans_max;
@@ -384,7 +385,7 @@ LSI_API int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
         lsi_roster_sync(&p->roster);
     in_state = p->slots.in_state;
     s.publisher = publisher->number;
-    s.published = p->writer.tail;
+    s.published = p->writer.tail - LSI_SEQ_FIRST;
     s.bytes = p->bytes;
     s.refused = publisher->refused;
     s.dropped = publisher->dropped;

@@ -3,7 +3,8 @@
  * Taking and releasing.
  *
  * TOKENS  port (16) | link (16) | sample (16) | generation (16). The full message number and
- *         publisher are checked too, so a token is good for exactly one release.
+ *         publisher are checked too, so a token is good for exactly one release, although the
+ *         generation comes round after 65,536 uses of its place.
  *
  * A release by the thread that takes goes straight to the window. One by any other thread goes on
  * the subscription's list: each sample has a word of its own for that (pending), so nothing is

@@ -31,10 +31,10 @@ int lsi_statistics_copy(void *to, const void *from, size_t bytes)
 
 uint32_t lsi_new_port(void)
 {
-    static uint32_t last;
+    static uint64_t last = LSI_COUNTER_START(16);
 
     /* RLX: only to be different. */
-    return lsi_add_relaxed(&last, 1) % 0xffffu + 1;
+    return (uint32_t)(lsi_add_relaxed(&last, 1) % 0xffffu) + 1;
 }
 
 int lsi_name_check(const char *topic, struct lshm_error *reterr_error)

@@ -160,7 +160,7 @@ void lsi_wait_kick(struct lshm_context *context)
 /* With sleep_lock held. */
 static void store_sleep(struct lshm_context *context, bool asleep)
 {
-    uint64_t next = context->sleep_generation + 1;
+    uint64_t next = lsi_counter_next(context->sleep_generation);
 
     if ((next & 1) != asleep)
         next++;

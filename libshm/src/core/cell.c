@@ -68,7 +68,7 @@ static void bump_version(struct lshm_cell *cell)
 
     /* ORD R3 release -> G3: a publisher that sees the version scans a table with the entry; without
      * it an unchanged version hides the hold. */
-    lsi_store_release(&cell->hold_version, version + 1);
+    lsi_store_release(&cell->hold_version, lsi_counter_next(version));
     /* DIE R4: the hold (or its end) counts; the cursor has not moved: both protect the message. */
 }
 

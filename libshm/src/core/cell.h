@@ -18,6 +18,10 @@
 
 #include <lshm/abi.h>
 
+#include "base/counter.h"
+
+/* The number of a ring's first message. */
+#define LSI_SEQ_FIRST LSI_COUNTER_START(32)
 /*
  * Message numbers end here: at 10^9 messages a second, after 146 years. What a ring claims beyond
  * is not believed, so no position that came from it overflows.
@@ -41,10 +45,10 @@ static inline const struct lshm_hold *lsi_cell_holds_const(const struct lshm_cel
 }
 
 /*
- * Joins a ring: from when on is this reader heard? `start` is 0 for a ring opened after the
- * subscription, else its tail. Returns the first message it will get, which is larger than start
- * when the publisher had already given up messages in between. Both come from the ring: at most
- * LSI_SEQ_MAX counts.
+ * Joins a ring: from when on is this reader heard? `start` is LSI_SEQ_FIRST for a ring opened after
+ * the subscription, else its tail. Returns the first message it will get, which is larger than
+ * start when the publisher had already given up messages in between. Both come from the ring: at
+ * most LSI_SEQ_MAX counts.
  */
 uint64_t lsi_cell_join(struct lshm_cell *cell, const struct lshm_ring *ring, uint64_t start);
 

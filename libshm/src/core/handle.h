@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Slot handles: segment (16 bits, counted from 1 within its ring) | generation (24) | slot (24).
- * 0 names nothing. The generation catches misuse; safety never depends on it (design.md, section
- * 2).
+ * 0 names nothing, also when the generation is 0: segments count from 1. The generation catches
+ * misuse; safety never depends on it (design.md, section 2), so it may come round: after 2^24 uses
+ * of its slot an old handle looks right again.
  */
 #ifndef LSI_HANDLE_H
 #define LSI_HANDLE_H

@@ -2,6 +2,7 @@
 #include "core/slots.h"
 
 #include "base/atomic.h"
+#include "base/counter.h"
 
 /* DIE none: states and sums are a picture for inspectors; a dead publisher's segments go whole. */
 static void add(uint64_t *sum, uint64_t change)
@@ -31,6 +32,8 @@ void lsi_slots_init(struct lsi_slots *slots, uint32_t room, uint32_t *free_fifo,
         .in_state = in_state,
         .room = room,
     };
+    for (uint32_t i = 0; i < room; i++)
+        generations[i] = (uint32_t)LSI_COUNTER_START(24);
 }
 
 static bool comes_before(const struct lsi_slots *slots, uint32_t a, uint32_t b)

@@ -40,7 +40,7 @@ struct lsi_slots_segment {
 
 struct lsi_slots {
     uint32_t *free_fifo;   /* room entries */
-    uint32_t *generations; /* room entries */
+    uint32_t *generations; /* room entries; handles have 24 bits of them */
     uint8_t *states;       /* room bytes in the ring's memory */
     uint64_t *in_state;    /* slots by LSHM_SLOT_…, in the ring's memory */
     uint32_t room;

@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/check.h"
+#include "base/counter.h"
 
 /* A mark reaches at least this far: so many messages share a fence, and so many slots stay in
  * quarantine when the reader stops. */
@@ -33,7 +34,9 @@ void lsi_window_init(struct lsi_window *w, struct lshm_cell *cell, uint32_t size
     w->free_hold_count = holds;
     w->released_ahead = 0;
     for (uint32_t i = 0; i < size + holds; i++) {
-        w->samples[i] = (struct lsi_sample){ .generation = 1 };
+        w->samples[i] = (struct lsi_sample){
+            .generation = (uint32_t)LSI_COUNTER_START(16) + 1,
+        };
         w->free_samples[i] = size + holds - 1 - i;
     }
     for (uint32_t i = 0; i < holds; i++)
