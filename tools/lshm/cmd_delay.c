@@ -56,7 +56,7 @@ static void print_json(struct json *json, const struct meter_sum *sum)
 int cmd_delay(struct tool *tool, int argc, char **argv)
 {
     static const struct watch_kind kind = {
-        measure, print_text, print_json,
+        measure, print_text, print_json, false,
         "the messages of this topic carry no time: publish them with lshm pub --timestamps, or "
         "open the publisher with LSHM_PUBLISHER_TIMESTAMPS"
     };

@@ -52,7 +52,7 @@ static void print_json(struct json *json, const struct meter_sum *sum)
 
 int cmd_hz(struct tool *tool, int argc, char **argv)
 {
-    static const struct watch_kind kind = { measure, print_text, print_json, NULL };
+    static const struct watch_kind kind = { measure, print_text, print_json, true, NULL };
 
     return watch_run(&kind, tool, argc, argv);
 }

@@ -9,6 +9,8 @@
 #include "text.h"
 
 #define WAIT_SLICE_NS 100000000u /* how late a signal may be noticed */
+#define NAP_BELOW_NS 100000u     /* messages that come this fast need not wake us one by one: */
+#define NAP_NS 500000u           /* that would cost their publishers time */
 #define WINDOW_DEFAULT 10000u
 #define WINDOW_MAX 1000000u
 #define INTERVAL_NS_DEFAULT 1000000000u
@@ -171,6 +173,20 @@ static int count_message(struct watch *watch, const struct lshm_message *message
 }
 
 /* −1 to go on, else the exit code. */
+static int await_message(struct watch *watch)
+{
+    uint64_t began = now_ns();
+    int r = lshm_subscriber_wait(watch->subscriber, WAIT_SLICE_NS < watch->interval_ns
+                                 ? WAIT_SLICE_NS : (int64_t)watch->interval_ns);
+
+    if (r < 0)
+        return tool_fail_result(watch->tool, r, NULL, "cannot wait for a message");
+    if (r > 0 && watch->kind->may_nap && now_ns() - began < NAP_BELOW_NS)
+        stop_sleep_until(now_ns() + NAP_NS);
+    return -1;
+}
+
+/* −1 to go on, else the exit code. */
 static int take(struct watch *watch)
 {
     struct lshm_message messages[BATCH];
@@ -186,10 +202,7 @@ static int take(struct watch *watch)
         lshm_subscriber_release_batch(watch->subscriber, messages, (size_t)n);
     if (r < 0 || n < 0)
         return tool_fail_result(watch->tool, r < 0 ? r : n, NULL, "cannot take messages");
-    if (n == 0)
-        r = lshm_subscriber_wait(watch->subscriber, WAIT_SLICE_NS < watch->interval_ns
-                                 ? WAIT_SLICE_NS : (int64_t)watch->interval_ns);
-    return r < 0 ? tool_fail_result(watch->tool, r, NULL, "cannot wait for a message") : -1;
+    return n == 0 ? await_message(watch) : -1;
 }
 
 static void sum_flow(const struct flow *flow, bool is_summary, struct meter_sum *ret_sum)

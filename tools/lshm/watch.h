@@ -19,6 +19,7 @@ struct watch_kind {
     bool (*measure)(const struct lshm_message *message, uint64_t now, struct meter_sample *sample);
     void (*print_text)(const struct meter_sum *sum);
     void (*print_json)(struct json *json, const struct meter_sum *sum); /* the sum may be empty */
+    bool may_nap; /* it need not see a message at once */
     const char *unmeasured; /* the error when no message had a value; NULL: it is none */
 };
 
