@@ -22,7 +22,8 @@
 #define CONTROL_PART0_BYTES 32768u
 #define PART_BYTES_MIN 16384u
 #define PART_SHIFT_MAX 6u        /* parts grow up to 1 MiB, unless one run needs more */
-/* Kept free ahead of need: for publishers that come while the client does not call the library. */
+/* Kept free ahead of need: for publishers that come while the client does not call the library. So
+ * many, and one for each of its subscriptions, which may all be of one topic. */
 #define CONTROL_SPARE_CELLS 64u
 #define CONTROL_SPARE_LINES_MAX 4096u /* but not more than half a MiB */
 #define NS_PER_S UINT64_C(1000000000)
@@ -331,10 +332,11 @@ void client_control_reserve(struct broker *broker, struct client *client, uint32
 {
     const struct pending pending = count_pending(client);
     const uint32_t spare = lines_count_free(&client->control) + pending.lines;
+    const uint32_t cells = CONTROL_SPARE_CELLS + client->subscriber_count;
     uint32_t wanted = lines_count(&client->control) / 4;
 
-    if (wanted < CONTROL_SPARE_CELLS * run)
-        wanted = CONTROL_SPARE_CELLS * run;
+    if (wanted < cells * run)
+        wanted = cells * run;
     if (wanted > CONTROL_SPARE_LINES_MAX)
         wanted = CONTROL_SPARE_LINES_MAX;
     if (spare < wanted) /* failing is not a failure yet */

@@ -20,6 +20,7 @@ static void join(struct subscriber *subscriber, struct client *client, struct to
 {
     subscriber->client = client;
     LIST_INSERT_HEAD(&client->subscribers, subscriber, of_client);
+    client->subscriber_count++;
     subscriber->topic = topic;
     if (topic) {
         LIST_INSERT_HEAD(&topic->subscribers, subscriber, of_topic);
@@ -208,6 +209,7 @@ void subscriber_free_if_left(struct broker *broker, struct subscriber *subscribe
         return;
     leave_topic(broker, subscriber);
     LIST_REMOVE(subscriber, of_client);
+    subscriber->client->subscriber_count--;
     table_give(&broker->tables[TABLE_SUBSCRIBERS], subscriber->record);
 }
 

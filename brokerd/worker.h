@@ -69,6 +69,7 @@ struct client {
     struct region_list regions; /* board, control; rings and segments of publishers not ended */
     struct publisher_list publishers;
     struct subscriber_list subscribers;
+    uint32_t subscriber_count;
     struct peer_list peers;     /* what it has of others */
     struct peer_list watched;   /* what others have of it */
     struct parts board;

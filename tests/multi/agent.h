@@ -67,6 +67,9 @@ int agent_setup_in_tmp(void **state); /* with lst_setup_in_tmp() */
 int agent_teardown(void **state);
 #define AGENT_TEST(name) cmocka_unit_test_setup_teardown(name, agent_setup, agent_teardown)
 
+/* How long the next ones live at most. */
+extern unsigned agent_deadline_s;
+
 /* A new process; attached to the rig's broker with agent_start(). */
 void agent_start_only(struct agent *agent);
 void agent_start(struct agent *agent);

@@ -40,9 +40,11 @@ int agent_teardown(void **state)
     return lst_teardown(state) < 0 ? -1 : r;
 }
 
+unsigned agent_deadline_s = LST_ROLE_DEADLINE_S;
+
 void agent_start_only(struct agent *agent)
 {
-    lst_must(lst_child_start(&agent->process, "agent", NULL));
+    lst_must(lst_child_start_within(&agent->process, agent_deadline_s, "agent", NULL));
 }
 
 void agent_start(struct agent *agent)
