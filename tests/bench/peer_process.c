@@ -176,6 +176,15 @@ static void end_group(struct peer *peer, pid_t group)
     peer->pid = 0;
 }
 
+static void remove_files(const char *directory)
+{
+    char command[PEER_NAME_BYTES + 16];
+    snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+    if (system(command) != 0) {
+        fprintf(stderr, "bench: %s is left\n", directory);
+    }
+}
+
 void peer_stop(struct peer *peer)
 {
     struct peer_control *control = peer->control;
@@ -189,6 +198,9 @@ void peer_stop(struct peer *peer)
         __atomic_store_n(&control->turn, control->turn + 1, __ATOMIC_RELEASE);
         syscall(SYS_futex, &control->turn, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
         end_group(peer, group);
+    }
+    if (control->directory[0] != '\0') {
+        remove_files(control->directory);
     }
     munmap(control, sizeof(*control));
     peer->control = NULL;

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REGIMES = ("near", "smt", "far", "mixed")  # attach has no regime: it is mixed
 MARKS = {"near": "", "smt": " (smt)", "far": " (far)", "mixed": " (mixed)"}
 NO_ROOM_MIN = 1 / 1.1  # of the best peer, where measured limits leave nothing to gain
+PAIRS_MIN = 5  # a ratio of fewer is marked
 MIB = 1 << 20
 NO_REASON = "no reason is known yet"
 DEBIAN = {"zeromq": "libzmq5", "nng": "libnng1", "dpdk-rte_ring": "librte-ring23",
@@ -72,7 +73,8 @@ def best_row(regimes):
 
 
 def ratio_text(row):
-    return f"{row['times_lshm']:.2f}{MARKS[row['regime']]}"
+    few = "?" if row["pairs"] < PAIRS_MIN else ""
+    return f"{row['times_lshm']:.2f}{few}{MARKS[row['regime']]}"
 
 
 def shown(cell, rows, skips, system):
@@ -287,7 +289,8 @@ def main():
     print("A figure is the peer's divided by lshm's, measured in turn: **above 1 lshm is better**. "
           "Round trip,\nwake and attach compare median times, one way the time per message, fans "
           "the CPU time of the end\nthat there is one of. Ratios are of the near regime unless "
-          "another one is named; `-` was not\nmeasured (see the end).\n", file=out)
+          "another one is named; `?` is made of fewer\n"
+          f"than {PAIRS_MIN} pairs; `-` was not measured (see the end).\n", file=out)
     behind(out, rows, systems)
     print("## Ratios\n", file=out)
     pair_tables(out, rows, skips, systems)

@@ -18,8 +18,6 @@
 #define HELPER_LIMIT_NS 3000000000u
 #define POLL_US 2000
 
-static void (*at_end)(void);
-
 static void set_and_wake(uint32_t *word, uint32_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -58,11 +56,6 @@ void peer_helper(struct peer_control *control, pid_t pid)
         bench_die("too many helpers");
     }
     shared->helpers[shared->helper_count++] = pid;
-}
-
-void peer_at_end(void (*clean)(void))
-{
-    at_end = clean;
 }
 
 const char *peer_name(const struct bench_worker *worker, const char *prefix, const char *way,
@@ -218,8 +211,5 @@ int main(int argc, char **argv)
     }
     bool good = wait_for_ends(control, count);
     end_helpers(&control->shared);
-    if (at_end) {
-        at_end();
-    }
     return good ? 0 : 1;
 }

@@ -25,6 +25,7 @@ struct peer_control {
     uint32_t quit;
     uint32_t skipped;               /* the system can't do this cell; `why` says why */
     char why[PEER_WHY_BYTES];
+    char directory[PEER_NAME_BYTES]; /* of the system's files; the benchmark removes it */
     char peer[PEER_NAME_BYTES];     /* which system, for programs that know several */
     struct bench_cell cell;
     double sample_ns;
@@ -48,8 +49,6 @@ void peer_pairs_only(struct peer_control *control);
 void peer_no_batches(struct peer_control *control);
 /* A process that works for the system; ended with SIGTERM after the ends. */
 void peer_helper(struct peer_control *control, pid_t pid);
-/* Called by the adaptor's own process when the ends and helpers have gone. */
-void peer_at_end(void (*clean)(void));
 /* A name that no other run uses: PREFIX, this run, `way`. */
 const char *peer_name(const struct bench_worker *worker, const char *prefix, const char *way,
                       char name[PEER_NAME_BYTES]);

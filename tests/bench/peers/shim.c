@@ -19,7 +19,7 @@ struct reading {
 };
 
 static struct end this_end;
-static char directory[PEER_NAME_BYTES];
+static const char *directory = "";
 
 static struct shim_options options_of(const struct bench_cell *cell, const char *name)
 {
@@ -33,15 +33,6 @@ static struct shim_options options_of(const struct bench_cell *cell, const char 
         .block = cell->mode == BENCH_BLOCK,
         .lossy = cell->lossy,
     };
-}
-
-static void remove_directory(void)
-{
-    char command[PEER_NAME_BYTES + 16];
-    snprintf(command, sizeof(command), "rm -rf %s", directory);
-    if (system(command) != 0) {
-        fprintf(stderr, "bench: %s is left\n", directory);
-    }
 }
 
 static bool is_fan(const struct bench_cell *cell)
@@ -61,11 +52,11 @@ void peer_prepare(struct peer_control *control)
     if (!shim_has_daemon()) {
         return;
     }
-    snprintf(directory, sizeof(directory), "/dev/shm/lshm-bench-XXXXXX");
-    if (!mkdtemp(directory)) {
+    directory = control->directory;
+    snprintf(control->directory, sizeof(control->directory), "/dev/shm/lshm-bench-XXXXXX");
+    if (!mkdtemp(control->directory)) {
         bench_die("cannot make %s: %m", directory);
     }
-    peer_at_end(remove_directory);
     pid_t pid = bench_fork();
     if (pid == 0) {
         shim_daemon(directory);
