@@ -34,6 +34,8 @@ void inspect_status(struct broker *broker, struct client *client,
         .region_bytes = broker->region_bytes,
         .clients_max = registry->clients_max,
         .topics_max = REGISTRY_TOPICS_MAX,
+        .publishers_max = REGISTRY_PUBLISHERS_MAX,
+        .subscribers_max = REGISTRY_SUBSCRIBERS_MAX,
         .client_bytes_max = quota_client_bytes(broker),
         .version = LSHM_VERSION,
     };

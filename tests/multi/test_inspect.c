@@ -217,6 +217,9 @@ static void test_inspect__status__counts(void **state)
     assert_string_equal(s.version, lshm_version());
     assert_string_equal(s.socket, rig.broker.socket_path);
     assert_int_equal(s.abi_major, LSHM_ABI_MAJOR);
+    assert_int_equal(s.ring_entries.max, LSHM_RING_ENTRIES_MAX);
+    assert_int_equal(s.holds.max, LSHM_HOLDS_MAX);
+    assert_int_equal(s.publishers_max, 16384);
     s.size = 4;
     assert_int_equal(lshm_inspector_get_status(rig.inspector, &s), -EINVAL);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -9,7 +10,7 @@
 const char usage_status[] =
     "usage: lshm status [--json] [--socket PATH]\n"
     "\n"
-    "Figures of the broker and its limits in force.\n"
+    "Figures of the broker, its limits in force, and the limits of the options of ports.\n"
     "\n"
     "  lshm status\n"
     "  lshm status --json | jq .clients\n";
@@ -21,6 +22,38 @@ const char usage_version[] =
     "\n"
     "  lshm version\n"
     "  lshm version --json | jq -r .library\n";
+
+/* Options of ports, as the API calls them, and where their limits are. */
+static const struct {
+    const char *name;
+    size_t offset;
+} options[] = {
+    { "payload_bytes", offsetof(struct lshm_broker_status, payload_bytes) },
+    { "slot_count", offsetof(struct lshm_broker_status, slot_count) },
+    { "ring_entries", offsetof(struct lshm_broker_status, ring_entries) },
+    { "entry_bytes", offsetof(struct lshm_broker_status, entry_bytes) },
+    { "loans_max", offsetof(struct lshm_broker_status, loans) },
+    { "history", offsetof(struct lshm_broker_status, history) },
+    { "window", offsetof(struct lshm_broker_status, window) },
+    { "holds", offsetof(struct lshm_broker_status, holds) },
+};
+
+static const struct lshm_limit *limit_of(const struct lshm_broker_status *status, size_t option)
+{
+    return (const void *)((const char *)status + options[option].offset);
+}
+
+static void json_limit(struct json *json, const char *name, const struct lshm_limit *limit)
+{
+    json_object(json, name);
+    json_number(json, "min", limit->min);
+    if (limit->usual != 0)
+        json_number(json, "default", limit->usual);
+    else
+        json_null(json, "default");
+    json_number(json, "max", limit->max);
+    json_end(json);
+}
 
 static void print_json(const struct lshm_broker_status *s)
 {
@@ -45,7 +78,11 @@ static void print_json(const struct lshm_broker_status *s)
     json_object(&json, "limits");
     json_number(&json, "clients_max", s->clients_max);
     json_number(&json, "topics_max", s->topics_max);
+    json_number(&json, "publishers_max", s->publishers_max);
+    json_number(&json, "subscribers_max", s->subscribers_max);
     json_number(&json, "client_bytes_max", s->client_bytes_max);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        json_limit(&json, options[i].name, limit_of(s, i));
     json_end(&json);
     json_end(&json);
 }
@@ -67,11 +104,24 @@ static void print_text(const struct lshm_broker_status *s)
            (unsigned long long)s->worker_generation);
     printf("clients      %s of %s\n", text_count(a, s->clients), text_count(b, s->clients_max));
     printf("topics       %s of %s\n", text_count(a, s->topics), text_count(b, s->topics_max));
-    printf("publishers   %s\n", text_count(a, s->publishers));
-    printf("subscribers  %s\n", text_count(a, s->subscribers));
+    printf("publishers   %s of %s\n", text_count(a, s->publishers),
+           text_count(b, s->publishers_max));
+    printf("subscribers  %s of %s\n", text_count(a, s->subscribers),
+           text_count(b, s->subscribers_max));
     printf("memory       %s in %s regions; at most %s for one client (brokerd --client-bytes)\n",
            text_bytes(a, s->region_bytes), text_count(b, s->regions),
            text_bytes((char[TEXT_FIGURE_BYTES]){ 0 }, s->client_bytes_max));
+    puts("\noption of a port, least, most, default");
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        const struct lshm_limit *limit = limit_of(s, i);
+
+        printf("  %-14s %4llu %12llu  ", options[i].name, (unsigned long long)limit->min,
+               (unsigned long long)limit->max);
+        if (limit->usual != 0)
+            printf("%llu\n", (unsigned long long)limit->usual);
+        else
+            puts("-");
+    }
 }
 
 int cmd_status(struct tool *tool, int argc, char **argv)

@@ -28,6 +28,13 @@ int lshm_inspector_open(const struct lshm_context_options *options, struct lshm_
                         struct lshm_inspector **ret_inspector);
 void lshm_inspector_close(struct lshm_inspector *inspector);
 
+/* What an option of a port may be, and what it is when it is not given. */
+struct lshm_limit {
+    uint64_t min;
+    uint64_t usual;          /* 0: it depends on the others */
+    uint64_t max;
+};
+
 struct lshm_broker_status {
     uint64_t size;
     uint64_t keeper_pid;
@@ -47,6 +54,17 @@ struct lshm_broker_status {
     uint32_t abi_minor;
     char version[32];
     char socket[108];
+    uint32_t reserved;
+    uint64_t publishers_max;
+    uint64_t subscribers_max;
+    struct lshm_limit payload_bytes; /* of each publisher: */
+    struct lshm_limit slot_count;
+    struct lshm_limit ring_entries;
+    struct lshm_limit entry_bytes;
+    struct lshm_limit loans;
+    struct lshm_limit history;
+    struct lshm_limit window;        /* of each subscriber: */
+    struct lshm_limit holds;
 };
 int lshm_inspector_get_status(struct lshm_inspector *inspector, struct lshm_broker_status *status);
 

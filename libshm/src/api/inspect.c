@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/inspector.h"
+#include "ctl/geometry.h"
 
 #define RECORDS_MAX (1u << 21) /* more than any table of a broker has */
 
@@ -175,7 +176,17 @@ LSI_API int lshm_inspector_get_status(struct lshm_inspector *inspector,
                                       struct lshm_broker_status *status)
 {
     struct lsi_ctl_header request = { .type = LSI_CTL_STATUS };
-    struct lshm_broker_status s = { .size = sizeof s };
+    struct lshm_broker_status s = {
+        .size = sizeof s,
+        .payload_bytes = { 1, LSI_PAYLOAD_BYTES_USUAL, LSI_SLOT_BYTES_MAX },
+        .slot_count = { 1, 0, LSHM_SLOTS_MAX },
+        .ring_entries = { LSHM_RING_ENTRIES_MIN, LSI_ENTRIES_USUAL, LSHM_RING_ENTRIES_MAX },
+        .entry_bytes = { LSHM_ENTRY_BYTES_MIN, LSI_ENTRY_BYTES_USUAL, LSHM_ENTRY_BYTES_MAX },
+        .loans = { 1, LSI_LOANS_USUAL, LSI_LOANS_MAX },
+        .history = { 0, 0, LSHM_RING_ENTRIES_MAX - LSHM_RING_ENTRIES_MAX / 4 },
+        .window = { 1, LSI_WINDOW_USUAL, LSHM_WINDOW_MAX },
+        .holds = { 1, LSI_HOLDS_USUAL, LSHM_HOLDS_MAX },
+    };
     struct lsi_ctl_packet reply;
     const struct lsi_ctl_status_reply *from = &reply.status_reply;
     int r;
@@ -198,6 +209,8 @@ LSI_API int lshm_inspector_get_status(struct lshm_inspector *inspector,
     s.clients_max = from->clients_max;
     s.topics_max = from->topics_max;
     s.client_bytes_max = from->client_bytes_max;
+    s.publishers_max = from->publishers_max;
+    s.subscribers_max = from->subscribers_max;
     s.abi_major = inspector->abi_major;
     s.abi_minor = inspector->abi_minor;
     memcpy(s.version, from->version, sizeof s.version);

@@ -67,6 +67,15 @@ static inline unsigned lsi_context_map_flags(const struct lshm_context *context)
 int lsi_context_map_control(struct lshm_context *context, int fd, uint64_t region, uint32_t part,
                             uint64_t bytes);
 
+/* What ports get that do not ask, and what is not a limit of the layout (abi.h). */
+#define LSI_PAYLOAD_BYTES_USUAL 4096u
+#define LSI_ENTRIES_USUAL 1024u
+#define LSI_ENTRY_BYTES_USUAL 128u
+#define LSI_LOANS_USUAL 64u
+#define LSI_LOANS_MAX 65536u
+#define LSI_WINDOW_USUAL 64u
+#define LSI_HOLDS_USUAL 8u
+
 /* For tokens: one of 65,535 in this process. */
 uint32_t lsi_new_port(void);
 

@@ -12,11 +12,6 @@
 #include "ctl/topic.h"
 #include "os/seal.h"
 
-#define DEFAULT_PAYLOAD_BYTES 4096u
-#define DEFAULT_ENTRIES 1024u
-#define DEFAULT_ENTRY_BYTES 128u
-#define DEFAULT_LOANS 64u
-#define LOANS_MAX 65536u
 #define PUBLISHER_FLAGS                                                                            \
     (LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS | LSHM_PUBLISHER_DROP_NEWEST)
 
@@ -42,13 +37,13 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
     uint32_t inline_bytes;
 
     if (o->payload_bytes == 0)
-        o->payload_bytes = DEFAULT_PAYLOAD_BYTES;
+        o->payload_bytes = LSI_PAYLOAD_BYTES_USUAL;
     if (o->ring_entries == 0)
-        o->ring_entries = DEFAULT_ENTRIES;
+        o->ring_entries = LSI_ENTRIES_USUAL;
     if (o->entry_bytes == 0)
-        o->entry_bytes = DEFAULT_ENTRY_BYTES;
+        o->entry_bytes = LSI_ENTRY_BYTES_USUAL;
     if (o->loans_max == 0)
-        o->loans_max = DEFAULT_LOANS;
+        o->loans_max = LSI_LOANS_USUAL;
     if (o->payload_bytes > LSI_SLOT_BYTES_MAX) {
         lsi_error_set(reterr_error, LSHM_ETOOBIG, "payload_bytes is %llu; the largest payload is "
                       "%llu bytes: publish it in pieces", (unsigned long long)o->payload_bytes,
@@ -61,9 +56,9 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
                       "1024", o->entry_bytes);
         return -EINVAL;
     }
-    if (o->loans_max > LOANS_MAX) {
+    if (o->loans_max > LSI_LOANS_MAX) {
         lsi_error_set(reterr_error, EINVAL, "loans_max is %u; it must be from 1 to %u",
-                      o->loans_max, LOANS_MAX);
+                      o->loans_max, LSI_LOANS_MAX);
         return -EINVAL;
     }
     if (o->flags & ~PUBLISHER_FLAGS) {

@@ -9,8 +9,6 @@
 #include "api/internal.h"
 #include "ctl/topic.h"
 
-#define DEFAULT_WINDOW 64u
-#define DEFAULT_HOLDS 8u
 #define SUBSCRIBER_FLAGS                                                                           \
     (LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS | LSHM_SUBSCRIBER_LATEST |             \
      LSHM_SUBSCRIBER_BY_TIME)
@@ -120,9 +118,9 @@ static void subscriber_free(struct lshm_subscriber *subscriber)
 static int check_options(struct lshm_subscriber_options *o, struct lshm_error *reterr_error)
 {
     if (o->window == 0)
-        o->window = DEFAULT_WINDOW;
+        o->window = LSI_WINDOW_USUAL;
     if (o->holds == 0)
-        o->holds = DEFAULT_HOLDS;
+        o->holds = LSI_HOLDS_USUAL;
     if (o->window > LSHM_WINDOW_MAX) {
         lsi_error_set(reterr_error, LSHM_ELIMIT, "window is %u; it must be from 1 to %u",
                       o->window, LSHM_WINDOW_MAX);

@@ -22,6 +22,8 @@ struct lsi_ctl_status_reply {
     uint64_t region_bytes;
     uint64_t clients_max;
     uint64_t topics_max;
+    uint64_t publishers_max;
+    uint64_t subscribers_max;
     uint64_t client_bytes_max;
     char version[32];
 };
