@@ -55,7 +55,7 @@ def run(directory, script, *options):
 
 
 def main():
-    print(f"1..{len(CASES) + len(PLAIN_CASES)}")
+    print(f"1..{len(CASES) + len(PLAIN_CASES) + 1}")
     failures = 0
     cases = [(case, ()) for case in CASES] + [(case, ("--plain",)) for case in PLAIN_CASES]
     with tempfile.TemporaryDirectory() as directory:
@@ -68,7 +68,31 @@ def main():
             if not passed:
                 print(f"# status {status}, found {found}, expected {expected}")
                 print("".join(f"# {line}\n" for line in output.splitlines()), end="")
+        failures += not check_parts(directory, len(cases) + 1)
     return 1 if failures else 0
+
+
+def check_parts(directory, number):
+    """Parts of a build's tests are disjoint, and all of them together."""
+    with open(os.path.join(directory, "CTestTestfile.cmake"), "w", encoding="utf-8") as file:
+        for name, label in (("a", "unit"), ("b", "unit"), ("c", "unit"), ("d", "multi")):
+            file.write(f'add_test({name} sh -c "echo 1..1; echo ok 1 - x")\n'
+                       f"set_tests_properties({name} PROPERTIES LABELS {label})\n")
+    found, output = [], ""
+    for part in ("1/2", "2/2"):
+        results = os.path.join(directory, "parts")
+        result = subprocess.run([sys.executable, TAP, "--results", results, "--skips", os.devnull,
+                                 "--part", part, "--ctest", directory, "unit", "multi"],
+                                capture_output=True, text=True)
+        output += result.stdout + result.stderr
+        with open(results, encoding="utf-8") as file:
+            found.append([line.split("\t")[1] for line in file])
+        os.remove(results)
+    passed = found == [["a/x", "c/x"], ["b/x", "d/x"]]
+    print(f"{'ok' if passed else 'not ok'} {number} - parts of a build's tests")
+    if not passed:
+        print(f"# found {found}\n" + "".join(f"# {line}\n" for line in output.splitlines()))
+    return passed
 
 
 if __name__ == "__main__":
