@@ -177,7 +177,9 @@ struct lshm_board_reader {
     uint64_t final_tail;        /* 16 broker valid once DEAD; EVICTED: once it is not 0 */
     uint64_t closing_floor;     /* 24 broker messages below are closed to a lossy reader */
     uint64_t publisher;         /* 32 broker the port's number */
-    uint64_t reserved_40[11];   /* 40        zero */
+    uint64_t segments;          /* 40 broker bit n: the ring may name its segment n + 1, which this
+                                             client has, or which is on its way to it */
+    uint64_t reserved_48[10];   /* 48        zero */
 };
 
 /*
@@ -344,8 +346,8 @@ struct lshm_entry {
     Y(lshm_roster_row, 64)                                                                         \
     X(lshm_board_reader, state, 0) X(lshm_board_reader, link, 8)                                   \
     X(lshm_board_reader, final_tail, 16) X(lshm_board_reader, closing_floor, 24)                   \
-    X(lshm_board_reader, publisher, 32) X(lshm_board_reader, reserved_40, 40)                      \
-    Y(lshm_board_reader, 128)                                                                      \
+    X(lshm_board_reader, publisher, 32) X(lshm_board_reader, segments, 40)                         \
+    X(lshm_board_reader, reserved_48, 48) Y(lshm_board_reader, 128)                                \
     X(lshm_control, header, 0) X(lshm_control, reserved_64, 64) X(lshm_control, sleep, 128)        \
     X(lshm_control, reserved_136, 136) X(lshm_control, sleeps, 256)                                \
     X(lshm_control, wakes_sent, 264) X(lshm_control, wakes_full, 272)                              \
