@@ -7,8 +7,20 @@
 
 #include "ctl/geometry.h"
 
+/* What there is, or, as a publisher grows, what there is at least room for. */
+static uint64_t count_slots(const struct lsi_ctl_geometry *geometry)
+{
+    const struct lsi_ctl_segment *first = &geometry->segments[0];
+    uint64_t reserved = geometry->segment_count > 0 ? first->slot_count : 0;
+
+    if (geometry->memory_max == 0)
+        return reserved;
+    return reserved + (geometry->memory_max - reserved * geometry->slot_bytes) /
+                          geometry->slot_bytes;
+}
+
 /* Slots that stay with the publisher, for loans and for what is on its way. */
-static uint32_t own_slots(uint32_t slots)
+static uint64_t own_slots(uint64_t slots)
 {
     return slots / 4 > 2 ? slots / 4 : 2;
 }
@@ -29,7 +41,7 @@ static uint64_t granted(const struct publisher *publisher)
 static uint64_t left_over(const struct publisher *publisher)
 {
     const struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
-    const uint32_t slots = lsi_geometry_slots(geometry);
+    const uint64_t slots = count_slots(geometry);
     uint64_t kept = geometry->history + own_slots(slots) + granted(publisher);
 
     return kept < slots ? slots - kept : 0;
@@ -59,12 +71,12 @@ int grant_link(struct link *link)
 void grant_explain(const struct publisher *publisher, char *text, size_t text_bytes)
 {
     const struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
-    const uint32_t slots = lsi_geometry_slots(geometry);
+    const uint64_t slots = count_slots(geometry);
 
     snprintf(text, text_bytes,
-             "a publisher of the topic has %u slots; it needs %u itself, keeps %u for newcomers, "
-             "and its other latest subscribers may keep %llu: open it with a larger slot_count, or "
-             "close some of them",
-             slots, own_slots(slots), geometry->history,
+             "a publisher of the topic has %llu slots; it needs %llu itself, keeps %u for "
+             "newcomers, and its other latest subscribers may keep %llu: open it with a larger "
+             "slot_count or memory_max, or close some of them",
+             (unsigned long long)slots, (unsigned long long)own_slots(slots), geometry->history,
              (unsigned long long)granted(publisher));
 }

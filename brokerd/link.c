@@ -14,6 +14,7 @@
 #include "peer.h"
 #include "publisher.h"
 #include "roster.h"
+#include "segment.h"
 #include "subscriber.h"
 
 static void join(struct link *link, struct publisher *publisher, struct subscriber *subscriber)
@@ -129,13 +130,17 @@ static void tell_ring(struct broker *broker, struct link *link)
     outgoing.regions[outgoing.region_count++] = publisher->ring;
     for (i = 0; i < push.geometry.segment_count; i++)
         outgoing.regions[outgoing.region_count++] = publisher->segments[i];
+    memset(&push.geometry.segments[i], 0,
+           (LSI_CTL_SEGMENTS - i) * sizeof(push.geometry.segments[0]));
     outbox_put(broker, link->subscriber->client, &outgoing);
 }
 
 void link_tell(struct broker *broker, struct link *link)
 {
+    segment_show_all(broker, link);
     if (!link->record->is_ring_acknowledged)
         tell_ring(broker, link);
+    segment_tell_all(broker, link);
     if (!link->record->is_peer_acknowledged && link->publisher->client &&
         record_state(&link->publisher->record->record) != PUBLISHER_ENDED)
         peer_tell(broker, link);

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "memory.h"
 #include "peer.h"
+#include "segment.h"
 #include "session.h"
 
 struct message {
@@ -23,6 +24,7 @@ struct message {
     uint64_t push; /* its number; 0: none yet */
     enum acknowledge acknowledge;
     uint64_t number;
+    uint64_t segment;
     size_t bytes;
     union {
         struct lsi_ctl_header header;
@@ -204,6 +206,7 @@ static struct message *make_message(const struct outgoing *outgoing)
     message->fd = outgoing->fd;
     message->acknowledge = outgoing->acknowledge;
     message->number = outgoing->number;
+    message->segment = outgoing->segment;
     message->region_count = outgoing->region_count;
     for (i = 0; i < outgoing->region_count; i++) {
         message->regions[i] = outgoing->regions[i];
@@ -273,6 +276,11 @@ static void acknowledge(struct broker *broker, struct client *client,
         link = link_find(broker, message->number);
         if (link)
             link->record->is_ring_acknowledged = 1;
+        break;
+    case ACKNOWLEDGE_SEGMENT:
+        link = link_find(broker, message->number);
+        if (link)
+            segment_acknowledge(link, message->segment);
         break;
     case ACKNOWLEDGE_PEER:
         peer_acknowledge(broker, client, message->number);

@@ -19,7 +19,13 @@
 #define OUTBOX_REGIONS_MAX (1u + LSI_CTL_SEGMENTS)
 
 /* What a RECEIVED for a push means. */
-enum acknowledge { ACKNOWLEDGE_NOTHING, ACKNOWLEDGE_REGION, ACKNOWLEDGE_RING, ACKNOWLEDGE_PEER };
+enum acknowledge {
+    ACKNOWLEDGE_NOTHING,
+    ACKNOWLEDGE_REGION,
+    ACKNOWLEDGE_RING,
+    ACKNOWLEDGE_SEGMENT,
+    ACKNOWLEDGE_PEER
+};
 
 struct outgoing {
     void *packet;           /* begins with struct lsi_ctl_header; type, id and status are set */
@@ -30,6 +36,7 @@ struct outgoing {
     int fd;                 /* one more, closed when sent; −1: none */
     enum acknowledge acknowledge;
     uint64_t number;        /* of what is acknowledged: a region, a link */
+    uint64_t segment;       /* of a link: a region's number */
 };
 
 void outbox_open(struct outbox *outbox);

@@ -19,6 +19,7 @@
 #include "outbox.h"
 #include "quota.h"
 #include "roster.h"
+#include "segment.h"
 #include "session.h"
 #include "subscriber.h"
 #include "tail.h"
@@ -227,6 +228,8 @@ int publisher_mapped(struct broker *broker, struct publisher *publisher, struct 
 
     if (status < 0)
         return status;
+    if (state_of(publisher) == PUBLISHER_OPEN)
+        segment_mapped(broker, publisher, region);
     if (state_of(publisher) != PUBLISHER_CREATED || !is_sealed(publisher->ring))
         return 0;
     for (i = 0; i < publisher->record->geometry.segment_count; i++) {
@@ -380,8 +383,8 @@ int publisher_expire(struct broker *broker)
     return -1;
 }
 
-static void release_region(struct broker *broker, struct publisher *publisher,
-                           struct region **region)
+void publisher_release_region(struct broker *broker, struct publisher *publisher,
+                              struct region **region)
 {
     if (!*region)
         return;
@@ -396,9 +399,9 @@ static void release_regions(struct broker *broker, struct publisher *publisher)
 {
     uint32_t i;
 
-    release_region(broker, publisher, &publisher->ring);
+    publisher_release_region(broker, publisher, &publisher->ring);
     for (i = 0; i < LSI_CTL_SEGMENTS; i++)
-        release_region(broker, publisher, &publisher->segments[i]);
+        publisher_release_region(broker, publisher, &publisher->segments[i]);
 }
 
 static void leave(struct broker *broker, struct publisher *publisher)

@@ -29,5 +29,8 @@ int publisher_expire(struct broker *broker);
 int publisher_rebuild(struct broker *broker, struct publisher *publisher);
 /* A part of a ring that was made before the worker changed. */
 void publisher_adopt(struct broker *broker, struct region *region);
+/* Uncharged, and gone as soon as no queued message needs it; *region is NULL. */
+void publisher_release_region(struct broker *broker, struct publisher *publisher,
+                              struct region **region);
 
 #endif

@@ -11,6 +11,7 @@
 #include "publisher.h"
 #include "reaper.h"
 #include "roster.h"
+#include "segment.h"
 #include "subscriber.h"
 #include "topic.h"
 
@@ -97,6 +98,8 @@ int rebuild_indexes(struct broker *broker)
         if (is_port_memory(&broker->regions[i]))
             publisher_adopt(broker, &broker->regions[i]);
     }
+    FOR_EACH_USED (broker, TABLE_PUBLISHERS, i)
+        segment_rebuild(broker, &broker->publishers[i]);
     FOR_EACH_USED (broker, TABLE_SUBSCRIBERS, i)
         status = status < 0 ? status : subscriber_rebuild(broker, &broker->subscribers[i]);
     FOR_EACH_USED (broker, TABLE_LINKS, i)

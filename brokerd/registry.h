@@ -106,6 +106,12 @@ enum publisher_state {
     PUBLISHER_OPEN,    /* the client was told */
     PUBLISHER_ENDED,   /* closed or dead; stays until its last reader left */
 };
+/* Of segments that were not made with the ring. */
+enum segment_state {
+    SEGMENT_FREE = STATE_FREE,
+    SEGMENT_CREATED, /* its publisher is to map it */
+    SEGMENT_OPEN,    /* readers have it, or it is on its way to them */
+};
 struct publisher_record {
     struct record record;
     uint64_t client;
@@ -117,6 +123,9 @@ struct publisher_record {
     uint32_t reserved;
     struct lshm_ref roster[LSHM_ROSTER_PARTS];
     struct lsi_ctl_geometry geometry;
+    uint64_t grow_id;      /* the last request for a segment, and its number */
+    uint32_t grow_number;
+    uint32_t segment_states[LSI_CTL_SEGMENTS];
 };
 
 enum subscriber_state {
@@ -157,6 +166,8 @@ struct link_record {
     uint32_t is_evicted;          /* it gates no more; its window is the publisher's to respect */
     uint32_t is_ring_acknowledged;
     uint32_t is_peer_acknowledged;
+    uint32_t segments_sent; /* bits: not made with the ring, and its reader may have them */
+    uint32_t segments_acknowledged;
 };
 
 struct registry {

@@ -288,6 +288,7 @@ void roster_write_reader(struct broker *broker, struct link *link)
     /* RLX: the client hears of this line only by the RING push that comes later. */
     lsi_store_relaxed(&reader->final_tail, (uint64_t)0);
     lsi_store_relaxed(&reader->closing_floor, (uint64_t)0); /* RLX: as above */
+    lsi_store_relaxed(&reader->segments, (uint64_t)0); /* RLX: as above */
     /* RLX: as above. DIE D3: it is FREE and is written again. */
     lsi_store_relaxed(&reader->state, (uint64_t)LSHM_LINK_LIVE);
 }
@@ -343,6 +344,20 @@ void roster_end_reader(struct broker *broker, struct link *link)
      * DIE D1: the publisher is ENDED in the registry; the successor says DEAD again. */
     lsi_store_release(&reader->state, (uint64_t)LSHM_LINK_DEAD);
     outbox_look(broker, link->subscriber->client);
+}
+
+void roster_write_segments(struct broker *broker, struct link *link)
+{
+    struct lshm_board_reader *reader = reader_record(link);
+    const struct publisher_record *publisher = link->publisher->record;
+    const uint64_t made = (UINT64_C(1) << publisher->geometry.segment_count) - 1;
+
+    if (!reader || reader->link != link_number(broker, link))
+        return;
+    /* ORD M1 release -> M2: before the publisher can name it; who gets a descriptor that does finds
+     * the bit. DIE M1: the bit is set and its push was not sent: the registry says so too, and the
+     * successor sends it. */
+    lsi_store_release(&reader->segments, made | link->record->segments_sent);
 }
 
 void roster_free_reader(struct link *link)

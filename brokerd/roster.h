@@ -36,6 +36,8 @@ void roster_close(struct broker *broker, struct publisher *publisher);
 /* The reader's line: LIVE; DEAD with the final tail, and a LOOK; FREE. */
 void roster_write_reader(struct broker *broker, struct link *link);
 void roster_end_reader(struct broker *broker, struct link *link);
+/* Which segments the ring may name. */
+void roster_write_segments(struct broker *broker, struct link *link);
 void roster_free_reader(struct link *link);
 
 #endif

@@ -20,6 +20,7 @@
 #include "outbox.h"
 #include "publisher.h"
 #include "reaper.h"
+#include "segment.h"
 #include "subscriber.h"
 
 #define PACKETS_PER_TURN 16 /* then the next client's turn */
@@ -249,6 +250,9 @@ static void handle_port(struct broker *broker, struct client *client,
         break;
     case LSI_CTL_PUBLISHER_CLOSE:
         publisher_close(broker, client, &packet->port_close);
+        break;
+    case LSI_CTL_SEGMENT_ADD:
+        segment_add(broker, client, &packet->segment_add);
         break;
     case LSI_CTL_SUBSCRIBER_OPEN:
         subscriber_open(broker, client, &packet->subscriber_open);

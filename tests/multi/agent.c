@@ -128,6 +128,7 @@ static void do_pub(const char *arguments)
         .payload_bytes = (uint64_t)agent_option(arguments, "payload", 0),
         .ring_entries = (uint32_t)agent_option(arguments, "ring", 0),
         .slot_count = (uint32_t)agent_option(arguments, "slots", 0),
+        .memory_max = (uint64_t)agent_option(arguments, "memory", 0),
         .entry_bytes = (uint32_t)agent_option(arguments, "entry", 0),
         .loans_max = (uint32_t)agent_option(arguments, "loans", 0),
         .flags = (uint32_t)agent_option(arguments, "flags", 0),

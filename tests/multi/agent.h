@@ -13,7 +13,7 @@
  *
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
  *   attach PATH timeout_ms=                detach          reattach PATH COUNT
- *   pub TOPIC payload= ring= slots= entry= wait_ms= loans= key= flags= history=
+ *   pub TOPIC payload= memory= ring= slots= entry= wait_ms= loans= key= flags= history=
  *       stall_ms=                                                                close_pub P
  *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"

@@ -151,7 +151,7 @@ static inline void lst_pub_init(struct lst_pub *pub, uint32_t entries, uint32_t 
     lsi_ring_writer_init(&p->writer, pub->ring, pub->entries, entries, entry_bytes);
     lsi_slots_init(&p->slots, slots, malloc(slots * sizeof(uint32_t)),
                    calloc(slots, sizeof(uint32_t)), pub->states, &pub->ring->slots_free);
-    lsi_slots_add(&p->slots, 0, 4096, 0, slots);
+    lsi_slots_add(&p->slots, 0, 4096, 0, 0, slots);
     lsi_roster_init(&p->roster, &pub->record, entries, &operations);
     p->slot_of = malloc(entries * sizeof *p->slot_of);
     p->limbo = malloc(slots * sizeof *p->limbo);
@@ -184,7 +184,7 @@ static inline void lst_pub_free(struct lst_pub *pub)
 /* A slot of the segment that comes first, or LSI_SLOT_NONE. */
 static inline uint32_t lst_slots_loan(struct lsi_slots *slots)
 {
-    uint32_t segment = lsi_slots_find(slots, 1, UINT64_MAX);
+    uint32_t segment = lsi_slots_find(slots, 1, true);
 
     return segment == LSI_SLOT_NONE ? LSI_SLOT_NONE : lsi_slots_loan(slots, segment);
 }

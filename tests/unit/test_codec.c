@@ -38,6 +38,7 @@ static const struct sample requests[] = {
     {LSI_CTL_REGION, sizeof(struct lsi_ctl_region), 0},
     {LSI_CTL_EVICT, sizeof(struct lsi_ctl_evict), 0},
     {LSI_CTL_REJOIN, sizeof(struct lsi_ctl_link), 0},
+    {LSI_CTL_SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0},
 };
 
 #define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
@@ -61,6 +62,9 @@ static const struct sample answers[] = {
     {LSI_CTL_PUSH_CHANNEL, sizeof(struct lsi_ctl_push_channel), 1},
     {LSI_CTL_PUSH_LOOK, sizeof(struct lsi_ctl_push_client), 0},
     {LSI_CTL_PUSH_WORKER, sizeof(struct lsi_ctl_push_client), 0},
+    {REPLY_TO(SEGMENT_ADD), sizeof(struct lsi_ctl_segment_reply), 0},
+    {LSI_CTL_SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1},
+    {LSI_CTL_PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1},
 };
 
 static void plan(struct lsi_ctl_geometry *geometry)
@@ -71,6 +75,9 @@ static void plan(struct lsi_ctl_geometry *geometry)
 
     assert_int_equal(lsi_geometry_plan(&open, 4096, geometry, &bad), 0);
 }
+
+static const struct lsi_ctl_segment segment = {
+    .region = 1, .bytes = 8192, .slot_bytes = 4096, .slot_count = 2, .first_slot = 7};
 
 /* A packet of that type that passes. */
 static void fill(const struct sample *sample)
@@ -107,6 +114,13 @@ static void fill(const struct sample *sample)
     case LSI_CTL_PUSH_CONTROL_PART:
     case LSI_CTL_PUSH_PEER:
         packet.push_part.bytes = 4096;
+        break;
+    case REPLY_TO(SEGMENT_ADD):
+    case LSI_CTL_SEGMENT_MEMORY:
+        packet.segment_reply.layout = segment;
+        break;
+    case LSI_CTL_PUSH_SEGMENT:
+        packet.push_segment.layout = segment;
         break;
     default:
         break;
@@ -212,6 +226,14 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&answers[13], lsi_ctl_push_ring, flags, 4),
         FLAW(&answers[13], lsi_ctl_push_ring, geometry.segments[0].slot_bytes, 0xff),
         FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
+        FLAW(&requests[16], lsi_ctl_segment_add, reserved, 1),
+        FLAW(&answers[19], lsi_ctl_segment_reply, number, LSI_CTL_SEGMENTS),
+        FLAW(&answers[20], lsi_ctl_segment_reply, reserved, 1),
+        FLAW(&answers[20], lsi_ctl_segment_reply, layout.slot_count, 0),
+        FLAW(&answers[20], lsi_ctl_segment_reply, layout.slot_count, 3),
+        FLAW(&answers[21], lsi_ctl_push_segment, number, LSI_CTL_SEGMENTS),
+        FLAW(&answers[21], lsi_ctl_push_segment, layout.slot_bytes, 0),
+        FLAW(&answers[21], lsi_ctl_push_segment, layout.bytes, 0),
     };
     size_t i;
 

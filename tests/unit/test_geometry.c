@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <lshm/error.h>
+
 #include "ctl/geometry.h"
 #include "ctl/topic.h"
 
@@ -67,6 +69,14 @@ static void test_geometry__limits__and_one_past_them(void **state)
          NULL},
         {{.entry_count = 4, .entry_bytes = 64, .slot_count = 16777216, .slot_bytes = 0xfffff000u},
          -EOVERFLOW, "payload_bytes * slot_count"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_bytes = 1, .memory_max = 1}, 0, NULL},
+        {{.entry_count = 4, .entry_bytes = 64, .memory_max = 1}, -EINVAL, "memory_max"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_bytes = 1,
+          .memory_max = (UINT64_C(1) << 46) + 1}, -EINVAL, "memory_max"},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_bytes = 4096, .slot_count = 2,
+          .memory_max = 8192}, 0, NULL},
+        {{.entry_count = 4, .entry_bytes = 64, .slot_bytes = 4096, .slot_count = 2,
+          .memory_max = 8191}, -EINVAL, "memory_max"},
         {{.entry_count = 4, .entry_bytes = 64, .history = 3}, 0, NULL},
         {{.entry_count = 4, .entry_bytes = 64, .history = 4}, -EINVAL, "history"},
         {{.entry_count = 4, .entry_bytes = 64, .retain = 5}, -EINVAL, "retain"},
@@ -158,6 +168,42 @@ static void test_geometry__check__takes_segments_of_any_size(void **state)
     assert_true(lsi_geometry_check(&geometry));
 }
 
+/* Each gets a number and room for its states that no other has, until there is none left. */
+static void test_geometry__segments_added__use_what_is_free(void **state)
+{
+    struct lsi_ctl_publisher_open request = {
+        .slot_bytes = 1 << 20, .slot_count = 2, .entry_count = 16, .entry_bytes = 128,
+        .memory_max = UINT64_C(1) << 30};
+    struct lsi_ctl_geometry geometry = planned(request);
+    uint32_t number = 77, count = 0;
+
+    (void)state;
+    assert_int_equal(geometry.slot_room, 2 + 3072 + 16 * 16);
+    assert_int_equal(lsi_geometry_add(&geometry, 4096, 10, PAGE, &number), 0);
+    assert_int_equal(number, 1);
+    assert_int_equal(geometry.segments[1].first_slot, 2);
+    assert_int_equal(lsi_geometry_add(&geometry, 8192, 20, PAGE, &number), 0);
+    assert_int_equal(geometry.segments[2].first_slot, 12);
+    memset(&geometry.segments[1], 0, sizeof(geometry.segments[1]));
+    assert_int_equal(lsi_geometry_add(&geometry, 1 << 20, 11, PAGE, &number), 0);
+    assert_int_equal(number, 1);
+    assert_int_equal(geometry.segments[1].first_slot, 32);
+    assert_int_equal(lsi_geometry_add(&geometry, 4096, 3288, PAGE, &number), -LSHM_ELIMIT);
+    assert_int_equal(lsi_geometry_add(&geometry, 4096, 0, PAGE, &number), -EINVAL);
+    assert_int_equal(lsi_geometry_add(&geometry, 0, 1, PAGE, &number), -EINVAL);
+    assert_int_equal(lsi_geometry_add(&geometry, 4097, 1, PAGE, &number), -EINVAL);
+    assert_int_equal(lsi_geometry_add(&geometry, 2 << 20, 1, PAGE, &number), -EINVAL);
+    assert_int_equal(lsi_geometry_add(&geometry, 4096, UINT32_MAX, PAGE, &number), -EINVAL);
+    while (lsi_geometry_add(&geometry, 4096, 1, PAGE, &number) == 0) {
+        assert_true(lsi_geometry_check(&geometry));
+        count++;
+    }
+    assert_int_equal(count, LSI_CTL_SEGMENTS - 3);
+    assert_int_equal(lsi_geometry_slots(&geometry), 2 + 11 + 20 + count);
+    assert_int_equal(lsi_geometry_segment_bytes(&geometry),
+                     (13u << 20) + 20 * 8192 + count * PAGE);
+}
+
 static void test_geometry__cell_lines__whole_lines_of_holds(void **state)
 {
     (void)state;
@@ -191,6 +237,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_geometry__limits__and_one_past_them),
     cmocka_unit_test(test_geometry__check__refuses_what_sticks_out),
     cmocka_unit_test(test_geometry__check__takes_segments_of_any_size),
+    cmocka_unit_test(test_geometry__segments_added__use_what_is_free),
     cmocka_unit_test(test_geometry__cell_lines__whole_lines_of_holds),
     cmocka_unit_test(test_topic__grammar__accepts_and_refuses),
 };

@@ -19,7 +19,7 @@ static void pool_init(struct pool *pool, uint32_t count)
     *pool = (struct pool){ 0 };
     lsi_slots_init(&pool->slots, SLOTS_MAX, pool->free_fifo, pool->generations, pool->states,
                    pool->in_state);
-    lsi_slots_add(&pool->slots, 0, 4096, 0, count);
+    lsi_slots_add(&pool->slots, 0, 4096, 0, 0, count);
 }
 
 static void check_sums(const struct pool *pool)
@@ -139,22 +139,22 @@ static void test_slots__of_several_sizes__the_smallest_that_fits(void **state)
 
     (void)state;
     pool_init(&pool, 2);
-    lsi_slots_add(slots, 5, 65536, 10, 1);
-    lsi_slots_add(slots, 3, 4096, 2, 3);
-    lsi_slots_add(slots, 1, 8192, 20, 2);
+    lsi_slots_add(slots, 5, 65536, 8200, 10, 1);
+    lsi_slots_add(slots, 3, 4096, 0, 2, 3);
+    lsi_slots_add(slots, 1, 8192, 0, 20, 2);
     check_sums(&pool);
-    assert_int_equal(lsi_slots_find(slots, 0, UINT64_MAX), 0);
-    assert_int_equal(lsi_slots_find(slots, 4096, 4096), 0);
-    assert_int_equal(lsi_slots_find(slots, 4097, UINT64_MAX), 1);
-    assert_int_equal(lsi_slots_find(slots, 8193, UINT64_MAX), 5);
-    assert_int_equal(lsi_slots_find(slots, 8193, 65535), LSI_SLOT_NONE);
-    assert_int_equal(lsi_slots_find(slots, 65537, UINT64_MAX), LSI_SLOT_NONE);
+    assert_int_equal(lsi_slots_find(slots, 0, true), 0);
+    assert_int_equal(lsi_slots_find(slots, 4096, false), 0);
+    assert_int_equal(lsi_slots_find(slots, 4097, true), 1);
+    assert_int_equal(lsi_slots_find(slots, 8193, true), 5);
+    assert_int_equal(lsi_slots_find(slots, 8200, false), 5);
+    assert_int_equal(lsi_slots_find(slots, 65537, true), LSI_SLOT_NONE);
     for (uint32_t i = 0; i < 2; i++)
         assert_int_equal(lst_slots_loan(slots), lsi_slot_id(0, i));
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(lst_slots_loan(slots), lsi_slot_id(3, i));
     assert_int_equal(lst_slots_loan(slots), lsi_slot_id(1, 0));
-    assert_int_equal(lsi_slots_find(slots, 4096, 4096), LSI_SLOT_NONE);
+    assert_int_equal(lsi_slots_find(slots, 8193, false), LSI_SLOT_NONE);
     lsi_slots_free(slots, lsi_slot_id(3, 2));
     lsi_slots_free(slots, lsi_slot_id(0, 1));
     assert_int_equal(lst_slots_loan(slots), lsi_slot_id(0, 1));
@@ -170,8 +170,8 @@ static void test_slots__segment_removed__sums_and_order_follow(void **state)
 
     (void)state;
     pool_init(&pool, 2);
-    lsi_slots_add(slots, 2, 8192, 4, 3);
-    lsi_slots_add(slots, 1, 8192, 7, 2);
+    lsi_slots_add(slots, 2, 8192, 0, 4, 3);
+    lsi_slots_add(slots, 1, 8192, 0, 7, 2);
     assert_false(slots->segments[1].was_loaned);
     assert_int_equal(lsi_slots_loan(slots, 1), lsi_slot_id(1, 0));
     assert_true(slots->segments[1].was_loaned);
@@ -182,9 +182,9 @@ static void test_slots__segment_removed__sums_and_order_follow(void **state)
     assert_int_equal(slots->segments[2].count, 0);
     lsi_slots_free(slots, lsi_slot_id(1, 0));
     lsi_slots_remove(slots, 1);
-    assert_int_equal(lsi_slots_find(slots, 4097, UINT64_MAX), LSI_SLOT_NONE);
-    lsi_slots_add(slots, 2, 16384, 5, 1);
-    assert_int_equal(lsi_slots_find(slots, 4097, UINT64_MAX), 2);
+    assert_int_equal(lsi_slots_find(slots, 4097, true), LSI_SLOT_NONE);
+    lsi_slots_add(slots, 2, 16384, 0, 5, 1);
+    assert_int_equal(lsi_slots_find(slots, 4097, true), 2);
     assert_int_equal(slots->generations[5], LSI_COUNTER_START(24) + 2);
     check_sums(&pool);
     lsi_slots_remove(slots, 2);

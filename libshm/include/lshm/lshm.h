@@ -138,6 +138,9 @@ struct lshm_publisher_options {
     uint32_t history;        /* messages kept for newcomers, at most 3/4 of ring_entries */
     int64_t stall_ns;        /* a lossless subscriber that holds this publisher up for so long, not
                                 moving, loses its place (−LSHM_EEVICTED there); 0: never */
+    uint64_t memory_max;     /* bytes of slots it may have in all: a loan that finds none of a
+                                fitting size gets another segment from the broker; slot_count 0
+                                then reserves nothing. 0: it has slot_count slots, and no more */
 };
 
 int lshm_publisher_open(struct lshm_context *context, const char *topic,
@@ -149,6 +152,8 @@ void lshm_publisher_close(struct lshm_publisher *publisher);
  * Memory for one payload of at most `length` bytes: 0, or
  *   −LSHM_EAGAIN   readers have not passed the oldest messages, or keep the slots (after wait_ns)
  *   −LSHM_ENOSLOT  loans_max loans are out, or every slot is
+ *   −LSHM_EQUOTA   with memory_max: no more memory may be had, and none will come back; likewise
+ *                  other refusals of the broker
  *   −LSHM_ETOOBIG  length > payload_bytes
  *   −EDEADLK       it would wait for a subscriber that this very thread reads
  *   −LSHM_EGONE    the broker is gone, so that nobody can say whether the readers live, and calls

@@ -105,7 +105,8 @@ static void close_abandoned(struct lshm_context *context, const struct lsi_ctl_p
 
 static bool is_open(const struct lsi_ctl_header *request)
 {
-    return request->type == LSI_CTL_PUBLISHER_OPEN || request->type == LSI_CTL_SUBSCRIBER_OPEN;
+    return request->type == LSI_CTL_PUBLISHER_OPEN || request->type == LSI_CTL_SUBSCRIBER_OPEN ||
+           request->type == LSI_CTL_SEGMENT_ADD;
 }
 
 static void abandon(struct lshm_context *context, const struct lsi_ctl_header *request)

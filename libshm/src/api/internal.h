@@ -185,6 +185,16 @@ bool lsi_link_look(struct lsi_link *link);
 /* Signals the publisher if it waits for what was just released. */
 void lsi_link_notify(struct lsi_link *link);
 
+/* segment.c: with context->control held but for lsi_link_fetch */
+/* A SEGMENT push. */
+void lsi_segment_take(struct lshm_context *context, struct lsi_ctl_packet *push);
+/* Takes in what arrived; by the port's thread. */
+void lsi_subscriber_adopt_segments(struct lshm_subscriber *subscriber);
+/* A descriptor names a segment that is not mapped: 1, now it is; 0, it is on its way;
+ * −LSHM_ECORRUPT, there is none. */
+int lsi_link_fetch(struct lsi_link *link, uint32_t number);
+void lsi_link_drop_arrivals(struct lsi_link *link);
+
 /* sample.c */
 void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber);
 /* As take would, up to the look; _ready only looks. */
@@ -227,6 +237,16 @@ uint64_t lsi_link_ahead(const struct lsi_link *link);
 void lsi_link_count(struct lsi_link *link);
 uint64_t lsi_account_lost(const struct lsi_account *account);
 void lsi_account_add(struct lsi_account *sum, const struct lsi_account *account);
+
+/* publisher.c */
+/* Fills and maps memory that the broker made for it. */
+int lsi_publisher_map(struct lshm_publisher *publisher, int fd, uint64_t bytes,
+                      struct lsi_part *ret_part);
+
+/* grow.c */
+/* A segment with slots for this length; 0, or why not: −LSHM_ENOSLOT, it does not grow;
+ * −LSHM_EQUOTA and other refusals. */
+int lsi_publisher_grow(struct lshm_publisher *publisher, uint64_t length);
 
 /* loan.c */
 bool lsi_publisher_ready(void *publisher);

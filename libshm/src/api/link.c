@@ -73,6 +73,7 @@ int lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscr
 
     if (link == NULL)
         return -ENOMEM;
+    STAILQ_INIT(&link->arrivals);
     link->subscriber = subscriber;
     link->port = message->subscriber;
     link->number = message->link;
@@ -104,6 +105,7 @@ void lsi_link_destroy(struct lsi_link *link)
 {
     struct lsi_window *window = &link->window;
 
+    lsi_link_drop_arrivals(link);
     if (link->ring.base != NULL)
         lsi_memory_unmap(link->ring.base, link->ring.bytes);
     for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++)
@@ -200,6 +202,7 @@ static struct lsi_link *adopt_one(struct lshm_subscriber *subscriber)
 
     pthread_mutex_lock(&context->control);
     lsi_control_drain(context);
+    lsi_subscriber_adopt_segments(subscriber);
     link = STAILQ_FIRST(&subscriber->incoming);
     index = link != NULL ? free_index(subscriber) : UINT32_MAX;
     if (index == UINT32_MAX) {

@@ -22,6 +22,8 @@
 #define TOKEN_GENERATION(token) ((uint32_t)(token))
 
 #define SPIN_PAUSES 64
+/* A publisher that may grow does so before it takes these last messages from lossy readers. */
+#define LOSSY_SPARED 8u
 
 /* A ring gives room in steps of at least this, so that a slow reader costs one look per step. */
 static uint64_t ring_gain(const struct lshm_publisher *publisher)
@@ -36,21 +38,52 @@ static bool needs_slot(const struct lshm_publisher *publisher, uint64_t length)
     return length > publisher->inline_bytes;
 }
 
-/* A segment with a free slot for it; LSI_SLOT_NONE. */
-static uint32_t find_slot(const struct lshm_publisher *publisher, uint64_t length)
-{
-    return lsi_slots_find(&publisher->publication.slots, length, UINT64_MAX);
-}
-
-/* Makes room for one more loan of this length: 0, −LSHM_EAGAIN, −LSHM_ENOSLOT. *ret_segment: where
- * its slot will be, LSI_SLOT_NONE: it fits an entry. */
-static int make_room(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
+/* Reclaims until a slot is free: its segment, or LSI_SLOT_NONE. Of lossy readers' messages the
+ * last `spared` are left to them. */
+static uint32_t reclaim_slot(struct lshm_publisher *publisher, uint64_t length, bool any,
+                             uint32_t spared)
 {
     struct lsi_publication *p = &publisher->publication;
     uint64_t committed;
+    uint32_t segment;
+
+    p->spared = spared;
+    do { /* what a lossy reader was made to pass may still lie in its window */
+        committed = p->committed;
+        lsi_reclaim(p, 1);
+        segment = lsi_slots_find(&p->slots, length, any);
+    } while (segment == LSI_SLOT_NONE && p->committed > committed);
+    p->spared = 0;
+    return segment;
+}
+
+/* No slot of a fitting size is free. As make_room(). */
+static int make_slot(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
+{
+    struct lsi_publication *p = &publisher->publication;
+    int r = -LSHM_ENOSLOT;
+
+    if (publisher->geometry.memory_max > 0) {
+        *ret_segment = reclaim_slot(publisher, length, false, LOSSY_SPARED);
+        if (*ret_segment == LSI_SLOT_NONE)
+            r = lsi_publisher_grow(publisher, length);
+        if (r == 0)
+            *ret_segment = lsi_slots_find(&p->slots, length, false);
+    }
+    if (*ret_segment == LSI_SLOT_NONE)
+        *ret_segment = reclaim_slot(publisher, length, true, 0);
+    if (*ret_segment != LSI_SLOT_NONE)
+        return 0;
+    return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : r;
+}
+
+/* Makes room for one more loan of this length: 0, −LSHM_EAGAIN, −LSHM_ENOSLOT, or why there is no
+ * segment more. *ret_segment: where its slot will be, LSI_SLOT_NONE: it fits an entry. */
+static int make_room(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
+{
+    struct lsi_publication *p = &publisher->publication;
 
     *ret_segment = LSI_SLOT_NONE;
-
     if (LSI_UNLIKELY(publisher->loans_free_count == 0))
         return -LSHM_ENOSLOT;
     if (LSI_UNLIKELY(!lsi_publication_has_entry(p, publisher->loans_out))) {
@@ -60,17 +93,10 @@ static int make_room(struct lshm_publisher *publisher, uint64_t length, uint32_t
     }
     if (!needs_slot(publisher, length))
         return 0;
-    *ret_segment = find_slot(publisher, length);
+    *ret_segment = lsi_slots_find(&p->slots, length, false);
     if (LSI_LIKELY(*ret_segment != LSI_SLOT_NONE))
         return 0;
-    do { /* what a lossy reader was made to pass may still lie in its window */
-        committed = p->committed;
-        lsi_reclaim(p, 1);
-        *ret_segment = find_slot(publisher, length);
-        if (*ret_segment != LSI_SLOT_NONE)
-            return 0;
-    } while (p->committed > committed);
-    return p->writer.tail > p->committed || p->limbo_count > 0 ? -LSHM_EAGAIN : -LSHM_ENOSLOT;
+    return make_slot(publisher, length, ret_segment);
 }
 
 /* Loans that need no further look. Room was made for one. */
@@ -515,14 +541,17 @@ LSI_API int lshm_publisher_send(struct lshm_publisher *publisher, const void *da
 LSI_API int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns)
 {
     uint32_t segment;
+    uint64_t length;
     int r;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
-    r = make_room(publisher, publisher->payload_bytes, &segment);
+    length = publisher->geometry.memory_max > 0 ? publisher->inline_bytes + UINT64_C(1)
+                                                : publisher->payload_bytes;
+    r = make_room(publisher, length, &segment);
     if (r == -LSHM_EAGAIN && timeout_ns != 0)
-        r = wait_for_room(publisher, publisher->payload_bytes, timeout_ns, &segment);
+        r = wait_for_room(publisher, length, timeout_ns, &segment);
     lsi_port_leave(&publisher->busy);
     return r == 0 ? 1 : r == -LSHM_EAGAIN ? 0 : r;
 }

@@ -171,6 +171,8 @@ struct lshm_publisher {
     int64_t wait_ns;
     uint64_t spin_ns;
     uint32_t flags;
+    int grow_error;             /* what the broker said when it was asked for more last */
+    uint64_t grow_after_ns;     /* and when it may be asked again */
     void *scratch;              /* with DROP_NEWEST: what is written there is dropped */
     uint64_t refused;
     uint64_t aborts;
@@ -194,6 +196,16 @@ struct lsi_account {
     uint64_t lost_corrupt;
 };
 
+/* A segment that came while the ring is read, until the port's thread takes it in. */
+struct lsi_arrival {
+    STAILQ_ENTRY(lsi_arrival) entry;
+    uint32_t number;
+    struct lsi_ctl_segment layout;
+    struct lsi_part part;           /* not mapped: see fd */
+    int fd;
+};
+STAILQ_HEAD(lsi_arrival_queue, lsi_arrival);
+
 /* One ring that a subscriber reads. */
 struct lsi_link {
     STAILQ_ENTRY(lsi_link) entry;   /* while it is incoming */
@@ -207,6 +219,7 @@ struct lsi_link {
     struct lsi_ctl_geometry geometry;
     struct lsi_part ring;
     struct lsi_part segments[LSI_CTL_SEGMENTS]; /* laid out as geometry.segments */
+    struct lsi_arrival_queue arrivals; /* under control */
     struct lsi_ring_reader reader;
     struct lsi_window window;
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
@@ -216,6 +229,7 @@ struct lsi_link {
     bool lossy;
     bool dead;                      /* DEAD was seen; drain up to final_tail */
     bool drained;                   /* nothing more to take */
+    bool lacks;                     /* its next message lies in memory that is on its way */
     bool evicted;                   /* its place is lost: nothing more may be taken through it */
     bool closed;                    /* evicted, and its cell says that its window is empty */
     uint64_t final_tail;

@@ -72,9 +72,9 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
                        ? lsi_ring_inline_bytes(o->entry_bytes) : 0;
     if (o->payload_bytes <= inline_bytes)
         o->slot_count = 0;
-    else if (o->slot_count == 0)
+    else if (o->slot_count == 0 && o->memory_max == 0)
         o->slot_count = default_slots(o->payload_bytes) + o->history;
-    else if (o->slot_count <= o->history) {
+    else if (o->slot_count <= o->history && o->memory_max == 0) {
         lsi_error_set(reterr_error, EINVAL, "history %u keeps all of the %u slots: use more slots "
                       "(slot_count) or less history", o->history, o->slot_count);
         return -EINVAL;
@@ -82,10 +82,10 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
     return 0;
 }
 
-static int fill_and_map(const struct lshm_context *context, int fd, uint64_t bytes,
-                        struct lsi_part *ret_part)
+int lsi_publisher_map(struct lshm_publisher *publisher, int fd, uint64_t bytes,
+                      struct lsi_part *ret_part)
 {
-    unsigned flags = LSI_MAP_WRITE | lsi_context_map_flags(context);
+    unsigned flags = LSI_MAP_WRITE | lsi_context_map_flags(publisher->context);
     void *base;
     int r = lsi_seal_check_writer(fd, bytes);
 
@@ -155,7 +155,7 @@ static int make_arrays(struct lshm_publisher *publisher)
         (publisher->flags & LSHM_PUBLISHER_DROP_NEWEST && publisher->scratch == NULL))
         return -ENOMEM;
     for (uint32_t i = 0; i < g->segment_count; i++)
-        lsi_slots_add(&p->slots, i, g->segments[i].slot_bytes, g->segments[i].first_slot,
+        lsi_slots_add(&p->slots, i, g->segments[i].slot_bytes, 0, g->segments[i].first_slot,
                       g->segments[i].slot_count);
     lsi_ring_writer_init(&p->writer, ring, base + g->entries_offset, g->entry_count,
                          g->entry_bytes);
@@ -178,11 +178,10 @@ static int map_memory(struct lshm_publisher *publisher, const struct lsi_ctl_pac
     publisher->number = memory->publisher;
     publisher->topic = memory->topic;
     publisher->geometry = memory->geometry;
-    r = fill_and_map(publisher->context, reply->fds[0], memory->geometry.ring_bytes,
-                     &publisher->ring);
+    r = lsi_publisher_map(publisher, reply->fds[0], memory->geometry.ring_bytes, &publisher->ring);
     for (uint32_t i = 0; r == 0 && i < memory->geometry.segment_count; i++)
-        r = fill_and_map(publisher->context, reply->fds[1 + i], memory->geometry.segments[i].bytes,
-                         &publisher->segments[i]);
+        r = lsi_publisher_map(publisher, reply->fds[1 + i], memory->geometry.segments[i].bytes,
+                              &publisher->segments[i]);
     if (r < 0)
         return r;
     head_ring(publisher);
@@ -277,9 +276,12 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
                         const struct lshm_publisher_options *o, struct lshm_error *reterr_error)
 {
     struct lshm_context *context = publisher->context;
+    bool needs_slots =
+        o->slot_count > 0 || o->payload_bytes > lsi_ring_inline_bytes(o->entry_bytes);
     struct lsi_ctl_publisher_open request = {
         .header = { .type = LSI_CTL_PUBLISHER_OPEN },
-        .slot_bytes = o->slot_count > 0 ? o->payload_bytes : 0,
+        .slot_bytes = needs_slots ? o->payload_bytes : 0,
+        .memory_max = needs_slots ? o->memory_max : 0,
         .slot_count = o->slot_count,
         .entry_count = o->ring_entries,
         .entry_bytes = o->entry_bytes,

@@ -139,6 +139,9 @@ void lsi_push_handle(struct lshm_context *context, struct lsi_ctl_packet *push)
     case LSI_CTL_PUSH_RING:
         take_ring(context, push);
         break;
+    case LSI_CTL_PUSH_SEGMENT:
+        lsi_segment_take(context, push);
+        break;
     case LSI_CTL_PUSH_WORKER: /* whoever waits for an answer repeats the question */
         lsi_links_leave_again(context);
         lsi_subscribers_rejoin(context);

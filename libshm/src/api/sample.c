@@ -53,7 +53,7 @@ bool lsi_subscriber_ready(void *port)
             continue;
         if (!link->dead && lsi_load_relaxed(&link->record->state) != LSHM_LINK_LIVE)
             return true;
-        if (lsi_ring_has(&link->reader, link->window.position))
+        if (!link->lacks && lsi_ring_has(&link->reader, link->window.position))
             return true;
     }
     return false;
@@ -105,8 +105,16 @@ static int take_one(struct lsi_link *link, uint32_t link_index, struct lshm_mess
         return 0;
     if (LSI_LIKELY(r == LSI_RING_TAKEN))
         data = d.flags & LSHM_ENTRY_INLINE ? block : locate(link, &d);
-    if (LSI_UNLIKELY(data == NULL))
-        return r == LSI_RING_LAPPED ? -LSHM_EAGAIN : -LSHM_ECORRUPT;
+    if (LSI_UNLIKELY(data == NULL)) {
+        if (r != LSI_RING_TAKEN)
+            return r == LSI_RING_LAPPED ? -LSHM_EAGAIN : -LSHM_ECORRUPT;
+        r = lsi_link_fetch(link, lsi_handle_segment(d.handle) - 1);
+        if (r <= 0)
+            return r;
+        data = locate(link, &d);
+        if (data == NULL)
+            return -LSHM_ECORRUPT;
+    }
     sample = lsi_window_add(window, d.flags & LSHM_ENTRY_INLINE);
     fill_message(link, link_index, sample, &d, data, m);
     link->account.taken++;
@@ -230,7 +238,7 @@ bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
     for (uint32_t i = 0; i < subscriber->links_count && !has; i++) {
         struct lsi_link *link = subscriber->links[i];
 
-        has = link != NULL && lsi_link_look(link) &&
+        has = link != NULL && lsi_link_look(link) && !link->lacks &&
               lsi_ring_has(&link->reader, link->window.position);
     }
     if (LSI_UNLIKELY(subscriber->drained > 0))

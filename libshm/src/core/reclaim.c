@@ -252,11 +252,16 @@ static uint64_t lossy_step(const struct lsi_publication *p, uint64_t gain)
     return step > gain ? step : gain;
 }
 
+static uint64_t all_but(const struct lsi_publication *p, uint64_t last)
+{
+    return p->writer.tail < last ? 0 : p->writer.tail - last;
+}
+
 /* Step a: where the horizon should go; `committed` when nothing is to be gained. */
 static uint64_t want(const struct lsi_publication *p, uint64_t gain)
 {
     uint64_t most = lsi_publication_gate(p), wanted;
-    uint64_t keep = p->writer.tail < p->history ? 0 : p->writer.tail - p->history;
+    uint64_t keep = all_but(p, p->history);
 
     if (most > keep)
         most = keep;
@@ -267,6 +272,11 @@ static uint64_t want(const struct lsi_publication *p, uint64_t gain)
     wanted = passed_by_lossy(p, most);
     if (wanted >= p->committed + gain)
         return wanted;
+    keep = all_but(p, p->spared);
+    if (most > keep)
+        most = keep;
+    if (most < p->committed + gain)
+        return p->committed;
     wanted = p->committed + lossy_step(p, gain);
     return wanted > most ? most : wanted;
 }

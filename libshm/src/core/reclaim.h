@@ -43,6 +43,7 @@ struct lsi_publication {
     struct lsi_roster roster;
     uint64_t committed;        /* messages below are given up: their entries may be reused */
     uint32_t history;          /* messages kept for newcomers */
+    uint32_t spared;           /* … that lossy readers are not made to pass, for now */
     uint32_t *slot_of;         /* N entries: slot of message seq & (N-1), or LSI_SLOT_NONE */
     struct lsi_limbo *limbo;   /* passed, but kept: limbo and quarantine; room for every slot */
     uint32_t limbo_count;

@@ -52,11 +52,12 @@ static void sort_in(struct lsi_slots *slots, uint32_t segment)
     slots->order[at] = (uint8_t)segment;
 }
 
-void lsi_slots_add(struct lsi_slots *slots, uint32_t segment, uint64_t slot_bytes, uint32_t first,
-                   uint32_t count)
+void lsi_slots_add(struct lsi_slots *slots, uint32_t segment, uint64_t slot_bytes, uint64_t least,
+                   uint32_t first, uint32_t count)
 {
     slots->segments[segment] = (struct lsi_slots_segment){
         .slot_bytes = slot_bytes,
+        .least = least,
         .first = first,
         .count = count,
         .free_count = count,

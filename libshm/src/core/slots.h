@@ -4,7 +4,8 @@
  *
  * MODEL  Slots lie in segments, each with slots of one size. A loan takes a free slot of the
  *        smallest size that fits, of the segment with the lowest number: so the highest ones fall
- *        idle first and can be given back. Within a segment slots are recycled first in, first
+ *        idle first and can be given back. A slot that is much too large is taken only when there
+ *        will be no other. Within a segment slots are recycled first in, first
  *        out: a payload still dirty in the reader's view of the writer's L2 streams at 7 GB/s, one
  *        that has been evicted to the shared L3 at 46 (measured; design.md, section 4, Loan).
  *
@@ -31,6 +32,7 @@
 
 struct lsi_slots_segment {
     uint64_t slot_bytes;
+    uint64_t least;        /* smaller payloads take its slots when there are no others */
     uint32_t first;        /* of its run in the arrays */
     uint32_t count;        /* 0: there is no segment of this number */
     uint32_t head;         /* of its free_fifo: next to loan */
@@ -77,18 +79,20 @@ void lsi_slots_init(struct lsi_slots *slots, uint32_t room, uint32_t *free_fifo,
                     uint32_t *generations, uint8_t *states, uint64_t *in_state);
 /* A segment: its slots are FREE, used in ascending order first. Its number is not in use, and its
  * run of the arrays is nobody else's. */
-void lsi_slots_add(struct lsi_slots *slots, uint32_t segment, uint64_t slot_bytes, uint32_t first,
-                   uint32_t count);
+void lsi_slots_add(struct lsi_slots *slots, uint32_t segment, uint64_t slot_bytes, uint64_t least,
+                   uint32_t first, uint32_t count);
 /* Takes away a segment whose slots are all FREE. */
 void lsi_slots_remove(struct lsi_slots *slots, uint32_t segment);
-/* A segment with a free slot of `bytes` or more, but at most `most`; LSI_SLOT_NONE. */
-static inline uint32_t lsi_slots_find(const struct lsi_slots *slots, uint64_t bytes, uint64_t most)
+/* A segment with a free slot of `bytes` or more, unless `any` not a much too large one;
+ * LSI_SLOT_NONE. */
+static inline uint32_t lsi_slots_find(const struct lsi_slots *slots, uint64_t bytes, bool any)
 {
     for (uint32_t i = 0; i < slots->order_count; i++) {
         const struct lsi_slots_segment *segment = &slots->segments[slots->order[i]];
 
-        if (segment->free_count > 0 && segment->slot_bytes >= bytes)
-            return segment->slot_bytes <= most ? slots->order[i] : LSI_SLOT_NONE;
+        if (segment->free_count > 0 && segment->slot_bytes >= bytes &&
+            (bytes >= segment->least || any))
+            return slots->order[i];
     }
     return LSI_SLOT_NONE;
 }

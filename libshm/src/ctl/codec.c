@@ -88,6 +88,29 @@ static int check_ring(const struct lsi_ctl_packet *packet)
            packet->header.fds == 1 + packet->push_ring.geometry.segment_count;
 }
 
+static int check_segment(uint32_t number, uint32_t reserved, const struct lsi_ctl_segment *layout)
+{
+    return number < LSI_CTL_SEGMENTS && reserved == 0 &&
+           lsi_geometry_check_segment(layout, LSHM_SLOTS_MAX);
+}
+
+static int check_segment_add(const struct lsi_ctl_packet *packet)
+{
+    return packet->segment_add.reserved == 0;
+}
+
+static int check_segment_reply(const struct lsi_ctl_packet *packet)
+{
+    return check_segment(packet->segment_reply.number, packet->segment_reply.reserved,
+                         &packet->segment_reply.layout);
+}
+
+static int check_push_segment(const struct lsi_ctl_packet *packet)
+{
+    return check_segment(packet->push_segment.number, packet->push_segment.reserved,
+                         &packet->push_segment.layout);
+}
+
 static int check_channel(const struct lsi_ctl_packet *packet)
 {
     return packet->push_channel.reserved == 0 &&
@@ -152,6 +175,7 @@ static const struct format requests[] = {
     FORMAT(REGION, sizeof(struct lsi_ctl_region), 0, 0, 0, NULL),
     FORMAT(EVICT, sizeof(struct lsi_ctl_evict), 0, 0, 0, NULL),
     FORMAT(REJOIN, sizeof(struct lsi_ctl_link), 0, 0, 0, NULL),
+    FORMAT(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0, 0, 0, check_segment_add),
 };
 _Static_assert(LSI_COUNT_OF(requests) == LSI_CTL_TYPE_END - 1, "one format for each request");
 
@@ -166,6 +190,9 @@ static const struct format answers[] = {
     REPLY(STATUS, sizeof(struct lsi_ctl_status_reply), 0, 0, 0, check_status),
     REPLY(LIST, sizeof(struct lsi_ctl_list_reply), 0, 0, 1, check_list_reply),
     REPLY(REGION, sizeof(struct lsi_ctl_region_reply), 1, 1, 0, NULL),
+    REPLY(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_reply), 0, 0, 0, check_segment_reply),
+    FORMAT(SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1, 1, 0, check_segment_reply),
+    FORMAT(PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1, 1, 0, check_push_segment),
     FORMAT(PUBLISHER_MEMORY, sizeof(struct lsi_ctl_publisher_memory), 1, RING_FDS, 0,
            check_memory),
     FORMAT(PUSH_BOARD_PART, sizeof(struct lsi_ctl_push_part), 1, 1, 0, check_part),

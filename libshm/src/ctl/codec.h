@@ -26,6 +26,8 @@ struct lsi_ctl_packet {
         struct lsi_ctl_publisher_open publisher_open;
         struct lsi_ctl_publisher_memory publisher_memory;
         struct lsi_ctl_publisher_open_reply publisher_open_reply;
+        struct lsi_ctl_segment_add segment_add;
+        struct lsi_ctl_segment_reply segment_reply;
         struct lsi_ctl_port_close port_close;
         struct lsi_ctl_subscriber_open subscriber_open;
         struct lsi_ctl_subscriber_open_reply subscriber_open_reply;
@@ -35,6 +37,7 @@ struct lsi_ctl_packet {
         struct lsi_ctl_channel channel;
         struct lsi_ctl_push_part push_part;
         struct lsi_ctl_push_ring push_ring;
+        struct lsi_ctl_push_segment push_segment;
         struct lsi_ctl_push_channel push_channel;
         struct lsi_ctl_push_client push_client;
         struct lsi_ctl_status_reply status_reply;

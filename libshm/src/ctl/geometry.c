@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <lshm/error.h>
+
+#define GROWN_SLOTS_MIN 3072u /* with the header: a page */
 #define RING_FLAGS (LSHM_RING_MAY_BLOCK | LSHM_RING_TIMESTAMPS)
 
 _Static_assert(sizeof(struct lshm_ring) <= LSI_RING_HEADER_BYTES, "the header fits its room");
@@ -50,9 +53,12 @@ static struct lsi_bad_option bad_option(const struct lsi_ctl_publisher_open *req
                    LSHM_ENTRY_BYTES_MAX);
     if (request->slot_bytes > LSI_SLOT_BYTES_MAX)
         return BAD("payload_bytes", "", request->slot_bytes, 0, LSI_SLOT_BYTES_MAX);
-    if (request->slot_count > LSHM_SLOTS_MAX || (request->slot_count != 0) != has_slots)
+    if (request->slot_count > LSHM_SLOTS_MAX || (request->slot_count != 0 && !has_slots) ||
+        (request->slot_count == 0 && has_slots && request->memory_max == 0))
         return BAD("slot_count", "", request->slot_count, (uint64_t)has_slots,
                    has_slots ? LSHM_SLOTS_MAX : 0);
+    if (request->memory_max > (has_slots ? LSI_PAYLOAD_BYTES_MAX : 0))
+        return BAD("memory_max", "", request->memory_max, 0, has_slots ? LSI_PAYLOAD_BYTES_MAX : 0);
     if (request->history > entries - entries / 4)
         return BAD("history", "", request->history, 0, entries - entries / 4);
     if (request->retain > entries)
@@ -66,6 +72,21 @@ static uint64_t slot_bytes(uint64_t payload_bytes)
 {
     return round_up(payload_bytes, payload_bytes < LSI_SLOT_PAGE_BYTES ? LSI_SLOT_ALIGN_BYTES
                                                                        : LSI_SLOT_PAGE_BYTES);
+}
+
+/* Slots that it may grow by, one state byte each: as many as its ring has entries of each of a
+ * number of sizes. */
+static uint32_t growth_slots(const struct lsi_ctl_publisher_open *request, uint64_t largest)
+{
+    const uint64_t smallest = largest < LSI_GROWN_SLOT_BYTES ? largest : LSI_GROWN_SLOT_BYTES;
+    const uint64_t useful = GROWN_SLOTS_MIN + UINT64_C(16) * request->entry_count;
+    uint64_t slots = smallest > 0 ? request->memory_max / smallest : 0;
+
+    if (slots > useful)
+        slots = useful;
+    if (slots > LSHM_SLOTS_MAX - request->slot_count)
+        slots = LSHM_SLOTS_MAX - request->slot_count;
+    return (uint32_t)slots;
 }
 
 int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t page_bytes,
@@ -83,8 +104,9 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
     geometry.flags = request->flags;
     geometry.history = request->history;
     geometry.retain = request->retain;
-    geometry.slot_room = request->slot_count;
     geometry.slot_bytes = slot_bytes(request->slot_bytes);
+    geometry.memory_max = request->memory_max;
+    geometry.slot_room = request->slot_count + growth_slots(request, geometry.slot_bytes);
     geometry.states_offset = LSI_RING_HEADER_BYTES;
     geometry.entries_offset =
         round_up(geometry.states_offset + geometry.slot_room, LSI_SLOT_PAGE_BYTES);
@@ -103,6 +125,11 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
         *ret_bad = BAD("payload_bytes * slot_count", "", lsi_geometry_bytes(&geometry), 0,
                        LSI_PAYLOAD_BYTES_MAX);
         return -EOVERFLOW;
+    }
+    if (geometry.memory_max > 0 && geometry.segments[0].bytes > geometry.memory_max) {
+        *ret_bad = BAD("memory_max", "", geometry.memory_max, geometry.segments[0].bytes,
+                       LSI_PAYLOAD_BYTES_MAX);
+        return -EINVAL;
     }
 #undef BAD
     *ret_geometry = geometry;
@@ -129,10 +156,10 @@ static int check_ring(const struct lsi_ctl_geometry *geometry)
     return end <= geometry->ring_bytes;
 }
 
-/* 1 when it lies inside its region, and its states inside their room. */
-static int check_segment(const struct lsi_ctl_segment *segment, uint32_t slot_room)
+int lsi_geometry_check_segment(const struct lsi_ctl_segment *segment, uint32_t slot_room)
 {
-    if (segment->slot_count > LSHM_SLOTS_MAX || segment->first_slot > slot_room ||
+    if (segment->slot_count == 0 || segment->slot_count > LSHM_SLOTS_MAX ||
+        segment->first_slot > slot_room ||
         segment->slot_count > slot_room - segment->first_slot)
         return 0;
     if (segment->slot_bytes == 0 || segment->slot_bytes > LSI_SLOT_BYTES_MAX ||
@@ -163,7 +190,7 @@ static int check_segments(const struct lsi_ctl_geometry *geometry)
                 return 0;
             continue;
         }
-        if (!check_segment(segment, geometry->slot_room))
+        if (!lsi_geometry_check_segment(segment, geometry->slot_room))
             return 0;
         for (k = 0; k < i; k++) {
             if (overlap(segment, &geometry->segments[k]))
@@ -186,6 +213,40 @@ uint32_t lsi_geometry_slots(const struct lsi_ctl_geometry *geometry)
     for (i = 0; i < LSI_CTL_SEGMENTS; i++)
         slots += geometry->segments[i].slot_count;
     return slots;
+}
+
+uint64_t lsi_geometry_segment_bytes(const struct lsi_ctl_geometry *geometry)
+{
+    return lsi_geometry_bytes(geometry) - geometry->ring_bytes;
+}
+
+int lsi_geometry_add(struct lsi_ctl_geometry *geometry, uint64_t bytes, uint32_t count,
+                     uint64_t page_bytes, uint32_t *ret_number)
+{
+    struct lsi_ctl_segment segment = {.slot_bytes = bytes, .slot_count = count};
+    uint32_t number = geometry->segment_count, i;
+
+    while (number < LSI_CTL_SEGMENTS && geometry->segments[number].slot_count > 0)
+        number++;
+    if (bytes == 0 || bytes != slot_bytes(bytes) || bytes > geometry->slot_bytes || count == 0 ||
+        count > LSHM_SLOTS_MAX)
+        return -EINVAL;
+    if (number >= LSI_CTL_SEGMENTS)
+        return -LSHM_ELIMIT;
+    segment.bytes = round_up(bytes * count, page_bytes);
+    /* behind what is in its way, until nothing is */
+    for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
+        if (overlap(&segment, &geometry->segments[i])) {
+            segment.first_slot =
+                geometry->segments[i].first_slot + geometry->segments[i].slot_count;
+            i = UINT32_MAX; /* from the start */
+        }
+    }
+    if (!lsi_geometry_check_segment(&segment, geometry->slot_room))
+        return -LSHM_ELIMIT;
+    geometry->segments[number] = segment;
+    *ret_number = number;
+    return 0;
 }
 
 uint64_t lsi_geometry_bytes(const struct lsi_ctl_geometry *geometry)

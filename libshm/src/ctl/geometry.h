@@ -20,6 +20,7 @@
 #define LSI_SLOT_ALIGN_BYTES 64u            /* of slots smaller than a page */
 #define LSI_SLOT_PAGE_BYTES 4096u           /* of all others */
 #define LSI_SLOT_BYTES_MAX 0xfffff000u      /* an entry's length has 32 bits */
+#define LSI_GROWN_SLOT_BYTES 4096u          /* the smallest that a publisher grows by */
 #define LSI_PAYLOAD_BYTES_MAX (UINT64_C(1) << 46) /* ring and segments of one publisher */
 
 /* An option that is not in its range. */
@@ -39,6 +40,15 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
                       struct lsi_ctl_geometry *ret_geometry, struct lsi_bad_option *ret_bad);
 /* 1 when everything named lies inside its region and in its limits. */
 int lsi_geometry_check(const struct lsi_ctl_geometry *geometry);
+/* 1 when it lies inside its region, and its states inside their room. */
+int lsi_geometry_check_segment(const struct lsi_ctl_segment *segment, uint32_t slot_room);
+/*
+ * Lays out one segment more, in a geometry that was checked: its number. −EINVAL: slots of no such
+ * size or number; −LSHM_ELIMIT: no number or no room for their states is left.
+ */
+int lsi_geometry_add(struct lsi_ctl_geometry *geometry, uint64_t slot_bytes, uint32_t slot_count,
+                     uint64_t page_bytes, uint32_t *ret_number);
+uint64_t lsi_geometry_segment_bytes(const struct lsi_ctl_geometry *geometry);
 /* Of all segments there are. */
 uint32_t lsi_geometry_slots(const struct lsi_ctl_geometry *geometry);
 /* Ring and segments together. */

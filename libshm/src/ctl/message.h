@@ -28,6 +28,9 @@
  * Publish:  PUBLISHER_OPEN -> PUBLISHER_MEMORY [ring rw, segments rw] (a reply of its own type,
  *           same id), MAPPED(ring, segments) -> (PEER pushes), reply PUBLISHER_OPEN. Existing
  *           subscribers get a RING push; their rows are on the publisher's board before the reply.
+ * Grow:     SEGMENT_ADD -> SEGMENT_MEMORY [segment rw] (a reply of its own type, same id),
+ *           MAPPED(segment) -> (SEGMENT pushes to all readers), reply SEGMENT_ADD. RING pushes
+ *           bring the segments that were made with the ring, SEGMENT pushes all others.
  * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher, then the reply.
  * Cut off:  a refusal of type HELLO | REPLY with id 0 is the broker's last word to a client that
  *           broke the protocol or does not read; the session ends with it.
@@ -44,10 +47,11 @@
 
 #include <lshm/abi.h>
 
+#include "ctl/layout.h"
+
 #define LSI_CTL_BYTES_MAX 16384u
 #define LSI_CTL_FDS_MAX 253u
 #define LSI_CTL_UNACKED_FDS 16u
-#define LSI_CTL_SEGMENTS 32u /* of one publisher, at a time */
 #define LSI_CTL_TEXT_BYTES 400u
 #define LSI_CTL_REPLY 0x100u
 #define LSI_CTL_PUSH 0x200u
@@ -71,9 +75,11 @@ enum lsi_ctl_type {
     LSI_CTL_EVICT = 15,           /* no reply: a reader gates for longer than its stall limit */
     LSI_CTL_REJOIN = 16,          /* no reply: a RING push in place of an evicted link follows; ask
                                      again after a change of worker */
+    LSI_CTL_SEGMENT_ADD = 17,
     LSI_CTL_TYPE_END,
 
     LSI_CTL_PUBLISHER_MEMORY = LSI_CTL_REPLY + 0x80,
+    LSI_CTL_SEGMENT_MEMORY = LSI_CTL_REPLY + 0x81,
 
     LSI_CTL_PUSH_BOARD_PART = LSI_CTL_PUSH + 1,
     LSI_CTL_PUSH_CONTROL_PART = LSI_CTL_PUSH + 2, /* rw: map, fallocate, MAPPED */
@@ -83,6 +89,7 @@ enum lsi_ctl_type {
     LSI_CTL_PUSH_CHANNEL = LSI_CTL_PUSH + 6,
     LSI_CTL_PUSH_LOOK = LSI_CTL_PUSH + 7,         /* something on the board changed: wake up */
     LSI_CTL_PUSH_WORKER = LSI_CTL_PUSH + 8,       /* a new worker: repeat the open request */
+    LSI_CTL_PUSH_SEGMENT = LSI_CTL_PUSH + 9,      /* another segment of a ring that it reads */
     LSI_CTL_PUSH_END,
 };
 
@@ -137,8 +144,9 @@ struct lsi_ctl_mapped {
 struct lsi_ctl_publisher_open {
     struct lsi_ctl_header header;
     char topic[LSHM_TOPIC_BYTES];
-    uint64_t slot_bytes;  /* 0: no data segment */
-    uint32_t slot_count;
+    uint64_t slot_bytes;  /* 0: no data segments, ever */
+    uint64_t memory_max;  /* bytes of segments that it may grow to; 0: it does not grow */
+    uint32_t slot_count;  /* made with the ring */
     uint32_t entry_count;
     uint32_t entry_bytes;
     uint32_t flags;       /* LSHM_RING_MAY_BLOCK, LSHM_RING_TIMESTAMPS */
@@ -146,38 +154,27 @@ struct lsi_ctl_publisher_open {
     uint32_t retain;
 };
 
-/* A data segment: slots of one size. Their state bytes are the ring's from first_slot on. */
-struct lsi_ctl_segment {
-    uint64_t region;
-    uint64_t bytes;
-    uint64_t slot_bytes;
-    uint32_t slot_count;         /* 0: there is no segment of this number */
-    uint32_t first_slot;
-};
-
-/* Where things are in a ring and its segments, as the broker laid them out. */
-struct lsi_ctl_geometry {
-    uint64_t ring_region;
-    uint64_t ring_bytes;
-    uint64_t states_offset;
-    uint64_t entries_offset;
-    uint64_t slot_bytes;         /* of the largest slots it may have */
-    uint32_t entry_count;
-    uint32_t entry_bytes;
-    uint32_t slot_room;          /* state bytes: slots of all segments at most */
-    uint32_t segment_count;      /* made with the ring: numbers 0 to segment_count - 1 */
-    uint32_t flags;              /* LSHM_RING_… */
-    uint32_t history;
-    uint32_t retain;
-    uint32_t reserved;
-    struct lsi_ctl_segment segments[LSI_CTL_SEGMENTS];
-};
-
 struct lsi_ctl_publisher_memory { /* fds: ring, then segment_count segments, all read-write */
     struct lsi_ctl_header header;
     uint64_t publisher;
     uint64_t topic;
     struct lsi_ctl_geometry geometry;
+};
+
+struct lsi_ctl_segment_add {
+    struct lsi_ctl_header header;
+    uint64_t publisher;
+    uint64_t slot_bytes;
+    uint32_t slot_count;
+    uint32_t reserved;
+};
+
+struct lsi_ctl_segment_reply { /* SEGMENT_MEMORY: one descriptor; SEGMENT_ADD: none */
+    struct lsi_ctl_header header;
+    uint64_t publisher;
+    uint32_t number;
+    uint32_t reserved;
+    struct lsi_ctl_segment layout;
 };
 
 struct lsi_ctl_publisher_open_reply {
@@ -255,6 +252,15 @@ struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     uint32_t holds;
     uint32_t reserved;
     struct lsi_ctl_geometry geometry;
+};
+
+struct lsi_ctl_push_segment { /* one descriptor, read-only */
+    struct lsi_ctl_header header;
+    uint64_t subscriber;
+    uint64_t link;
+    uint32_t number;
+    uint32_t reserved;
+    struct lsi_ctl_segment layout;
 };
 
 #define LSI_CTL_CHANNEL_SEND 1u /* this end wakes `peer`; else `peer` wakes us through it */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segments that a publisher gets while it is in use.
+ *
+ *   FREE -> CREATED -(MAPPED)-> OPEN
+ *
+ * While CREATED, its publisher alone knows it. Before the publisher hears that it is OPEN, and can
+ * name it in a message, the board of each reader has its bit and its push is on the way. Whoever
+ * joins later gets it behind the ring.
+ */
+#ifndef BROKERD_SEGMENT_H
+#define BROKERD_SEGMENT_H
+
+#include "worker.h"
+
+void segment_add(struct broker *broker, struct client *client,
+                 const struct lsi_ctl_segment_add *request);
+/* Sealed: to its readers, then the answer. Nothing for a segment made with the ring. */
+void segment_mapped(struct broker *broker, struct publisher *publisher,
+                    const struct region *region);
+/* A link that goes live, or a new worker's first look: the bits; the pushes that are missing. */
+void segment_show_all(struct broker *broker, struct link *link);
+void segment_tell_all(struct broker *broker, struct link *link);
+/* The reader has this one: a region's number. */
+void segment_acknowledge(struct link *link, uint64_t region);
+/* After a change of worker: what was begun and has no memory (any more) is nobody's. */
+void segment_rebuild(struct broker *broker, struct publisher *publisher);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segments that a ring gets while it is read.
+ *
+ *   SEGMENT push -> arrival (mapped, on the link's list) -> adopted by the port's thread
+ *
+ * The push comes before any message that names the segment, but may wait in the socket, or in the
+ * broker, until others were acknowledged. The board says whether a descriptor that names memory
+ * which is not there is early or wrong: the reader stops at an early one as if nothing were there.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/internal.h"
+#include "os/seal.h"
+
+static struct lsi_link *find_in(struct lshm_subscriber *subscriber, uint64_t number)
+{
+    struct lsi_link *link;
+
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL && subscriber->links[i]->number == number)
+            return subscriber->links[i];
+    STAILQ_FOREACH(link, &subscriber->incoming, entry)
+        if (link->number == number)
+            return link;
+    return NULL;
+}
+
+static struct lsi_link *find_link(struct lshm_context *context, uint64_t number)
+{
+    struct lshm_subscriber *subscriber;
+    struct lsi_link *link = context->opening != NULL ? find_in(context->opening, number) : NULL;
+
+    LIST_FOREACH(subscriber, &context->subscribers, entry)
+        if (link == NULL)
+            link = find_in(subscriber, number);
+    return link;
+}
+
+/* A new worker repeats what it does not know to have come. */
+static bool has_arrived(const struct lsi_link *link, uint64_t region)
+{
+    const struct lsi_arrival *arrival;
+
+    for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++)
+        if (link->geometry.segments[i].region == region)
+            return true;
+    STAILQ_FOREACH(arrival, &link->arrivals, entry)
+        if (arrival->layout.region == region)
+            return true;
+    return false;
+}
+
+static int map(const struct lshm_context *context, struct lsi_arrival *arrival)
+{
+    int r = lsi_seal_check_reader(arrival->fd, arrival->layout.bytes);
+
+    if (r == 0)
+        r = lsi_memory_map(arrival->fd, arrival->layout.bytes, lsi_context_map_flags(context),
+                           &arrival->part.base);
+    if (r < 0)
+        return r;
+    arrival->part.bytes = arrival->layout.bytes;
+    close(arrival->fd);
+    arrival->fd = -1;
+    return 0;
+}
+
+static void tell(struct lshm_subscriber *subscriber, int failed)
+{
+    /* RLX: the port's thread tells the application; the news bring it to look. */
+    if (failed < 0)
+        lsi_store_relaxed(&subscriber->failed, failed);
+    lsi_store_relaxed(&subscriber->news, 1); /* RLX: as above */
+    lsi_wait_kick(subscriber->context);
+}
+
+void lsi_segment_take(struct lshm_context *context, struct lsi_ctl_packet *push)
+{
+    const struct lsi_ctl_push_segment *message = &push->push_segment;
+    struct lsi_link *link = find_link(context, message->link);
+    struct lsi_arrival *arrival;
+
+    if (link == NULL || has_arrived(link, message->layout.region))
+        return;
+    arrival = calloc(1, sizeof *arrival);
+    if (arrival == NULL) {
+        tell(link->subscriber, -ENOMEM);
+        return;
+    }
+    arrival->number = message->number;
+    arrival->layout = message->layout;
+    arrival->fd = push->fds[0];
+    push->fds[0] = -1;
+    STAILQ_INSERT_TAIL(&link->arrivals, arrival, entry);
+    tell(link->subscriber, map(context, arrival));
+}
+
+/* With control held, by the port's thread. What could not be mapped is tried again. */
+static void adopt(struct lsi_link *link)
+{
+    struct lsi_arrival *arrival, *next;
+
+    for (arrival = STAILQ_FIRST(&link->arrivals); arrival != NULL; arrival = next) {
+        next = STAILQ_NEXT(arrival, entry);
+        if (link->segments[arrival->number].base != NULL ||
+            (arrival->part.base == NULL && map(link->subscriber->context, arrival) < 0))
+            continue;
+        link->segments[arrival->number] = arrival->part;
+        link->geometry.segments[arrival->number] = arrival->layout;
+        link->lacks = false;
+        STAILQ_REMOVE(&link->arrivals, arrival, lsi_arrival, entry);
+        free(arrival);
+    }
+}
+
+void lsi_subscriber_adopt_segments(struct lshm_subscriber *subscriber)
+{
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL)
+            adopt(subscriber->links[i]);
+}
+
+int lsi_link_fetch(struct lsi_link *link, uint32_t number)
+{
+    struct lshm_context *context = link->subscriber->context;
+
+    if (number >= LSI_CTL_SEGMENTS || link->segments[number].base != NULL)
+        return -LSHM_ECORRUPT;
+    /* ORD M2 acquire <- M1: a descriptor that names it was published after its bit was set. */
+    if (!(lsi_load_acquire(&link->record->segments) >> number & 1))
+        return -LSHM_ECORRUPT;
+    pthread_mutex_lock(&context->control);
+    lsi_control_drain(context);
+    adopt(link);
+    pthread_mutex_unlock(&context->control);
+    link->lacks = link->segments[number].base == NULL;
+    return !link->lacks;
+}
+
+void lsi_link_drop_arrivals(struct lsi_link *link)
+{
+    struct lsi_arrival *arrival;
+
+    while ((arrival = STAILQ_FIRST(&link->arrivals)) != NULL) {
+        STAILQ_REMOVE_HEAD(&link->arrivals, entry);
+        if (arrival->part.base != NULL)
+            lsi_memory_unmap(arrival->part.base, arrival->part.bytes);
+        if (arrival->fd >= 0)
+            close(arrival->fd);
+        free(arrival);
+    }
+}
