@@ -206,6 +206,7 @@ void link_free(struct broker *broker, struct link *link)
     table_give(&broker->tables[TABLE_LINKS], link->record);
     publisher->link_count--;
     subscriber->link_count--;
+    segment_drop_left(broker, publisher);
     publisher_free_if_drained(broker, publisher);
     subscriber_free_if_left(broker, subscriber);
 }

@@ -158,6 +158,7 @@ static void redo_publisher(struct broker *broker, struct publisher *publisher)
         break;
     case PUBLISHER_OPEN:
         roster_write_record(broker, publisher);
+        segment_drop_left(broker, publisher);
         break;
     default:
         break;

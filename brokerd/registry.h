@@ -111,6 +111,7 @@ enum segment_state {
     SEGMENT_FREE = STATE_FREE,
     SEGMENT_CREATED, /* its publisher is to map it */
     SEGMENT_OPEN,    /* readers have it, or it is on its way to them */
+    SEGMENT_LEAVING, /* given back: readers are to unmap it */
 };
 struct publisher_record {
     struct record record;

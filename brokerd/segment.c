@@ -55,11 +55,17 @@ static void forget_unmapped(struct broker *broker, struct publisher *publisher)
     }
 }
 
+static uint32_t bit_of(uint32_t number)
+{
+    return UINT32_C(1) << number;
+}
+
 static void tell(struct broker *broker, struct link *link, uint32_t number)
 {
     const struct publisher *publisher = link->publisher;
+    const int is_gone = get_state(publisher, number) == SEGMENT_LEAVING;
     struct lsi_ctl_push_segment push = {
-        .header.type = LSI_CTL_PUSH_SEGMENT,
+        .header.type = is_gone ? LSI_CTL_PUSH_SEGMENT_GONE : LSI_CTL_PUSH_SEGMENT,
         .subscriber = link->record->subscriber,
         .link = link_number(broker, link),
         .number = number,
@@ -68,7 +74,7 @@ static void tell(struct broker *broker, struct link *link, uint32_t number)
     struct outgoing outgoing = {.packet = &push,
                                 .bytes = sizeof(push),
                                 .regions = {publisher->segments[number]},
-                                .region_count = 1,
+                                .region_count = !is_gone,
                                 .fd = -1,
                                 .acknowledge = ACKNOWLEDGE_SEGMENT,
                                 .number = push.link,
@@ -90,7 +96,7 @@ void segment_show_all(struct broker *broker, struct link *link)
 
     for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
         if (get_state(link->publisher, i) == SEGMENT_OPEN)
-            bits |= UINT32_C(1) << i;
+            bits |= bit_of(i);
     }
     show(broker, link, bits);
 }
@@ -100,8 +106,10 @@ void segment_tell_all(struct broker *broker, struct link *link)
     uint32_t i;
 
     for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
-        if (get_state(link->publisher, i) == SEGMENT_OPEN &&
-            !(link->record->segments_acknowledged & UINT32_C(1) << i))
+        const uint32_t state = get_state(link->publisher, i);
+
+        if ((state == SEGMENT_OPEN && !(link->record->segments_acknowledged & bit_of(i))) ||
+            (state == SEGMENT_LEAVING && link->record->segments_sent & bit_of(i)))
             tell(broker, link, i);
     }
 }
@@ -113,7 +121,7 @@ void segment_acknowledge(struct link *link, uint64_t region)
 
     for (i = geometry->segment_count; i < LSI_CTL_SEGMENTS; i++) {
         if (geometry->segments[i].region == region)
-            link->record->segments_acknowledged |= UINT32_C(1) << i;
+            link->record->segments_acknowledged |= bit_of(i);
     }
 }
 
@@ -145,7 +153,7 @@ static void open_segment(struct broker *broker, struct publisher *publisher, uin
     LIST_FOREACH (link, &publisher->links, of_publisher) {
         if (record_state(&link->record->record) != LINK_LIVE)
             continue;
-        show(broker, link, UINT32_C(1) << number);
+        show(broker, link, bit_of(number));
         tell(broker, link, number);
     }
     /* If we die before: the client asks again, and all are told again. */
@@ -275,6 +283,83 @@ void segment_add(struct broker *broker, struct client *client,
     forget_unmapped(broker, publisher);
     session_refuse(broker, client, &request->header, status,
                    "a segment could not be made; see `lshm status` for the limits");
+}
+
+/* LSI_CTL_SEGMENTS: there is none. */
+static uint32_t find_region(const struct publisher *publisher, uint64_t region)
+{
+    uint32_t i = publisher->record->geometry.segment_count;
+
+    while (i < LSI_CTL_SEGMENTS && (publisher->record->geometry.segments[i].region != region ||
+                                    get_state(publisher, i) == SEGMENT_FREE))
+        i++;
+    return i;
+}
+
+/* LEAVING, and no reader can have it mapped. */
+static int is_left(const struct publisher *publisher, uint32_t number)
+{
+    const struct link *link;
+
+    if (get_state(publisher, number) != SEGMENT_LEAVING)
+        return 0;
+    LIST_FOREACH (link, &publisher->links, of_publisher) {
+        if (link->record->segments_sent & bit_of(number))
+            return 0;
+    }
+    return 1;
+}
+
+void segment_drop_left(struct broker *broker, struct publisher *publisher)
+{
+    uint32_t i;
+
+    for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
+        if (is_left(publisher, i))
+            forget(broker, publisher, i);
+    }
+}
+
+void segment_remove(struct broker *broker, struct client *client,
+                    const struct lsi_ctl_segment_end *request)
+{
+    struct publisher *publisher = publisher_find(broker, request->port);
+    struct link *link;
+    uint32_t number;
+
+    if (!publisher || publisher->client != client)
+        return;
+    number = find_region(publisher, request->region);
+    if (number == LSI_CTL_SEGMENTS)
+        return;
+    if (get_state(publisher, number) == SEGMENT_CREATED) {
+        forget(broker, publisher, number);
+        return;
+    }
+    /* If we die before: the request is there still. Behind: the successor tells the readers. */
+    set_state(publisher, number, SEGMENT_LEAVING);
+    LIST_FOREACH (link, &publisher->links, of_publisher) {
+        if (link->record->segments_sent & bit_of(number))
+            tell(broker, link, number);
+    }
+    segment_drop_left(broker, publisher);
+}
+
+void segment_left(struct broker *broker, struct client *client,
+                  const struct lsi_ctl_segment_end *request)
+{
+    struct link *link = link_find(broker, request->port);
+    uint32_t number;
+
+    if (!link || link->subscriber->client != client)
+        return;
+    number = find_region(link->publisher, request->region);
+    if (number == LSI_CTL_SEGMENTS || get_state(link->publisher, number) != SEGMENT_LEAVING)
+        return;
+    link->record->segments_acknowledged &= ~bit_of(number);
+    link->record->segments_sent &= ~bit_of(number);
+    roster_write_segments(broker, link);
+    segment_drop_left(broker, link->publisher);
 }
 
 void segment_rebuild(struct broker *broker, struct publisher *publisher)

@@ -2,11 +2,11 @@
 /*
  * Segments that a publisher gets while it is in use.
  *
- *   FREE -> CREATED -(MAPPED)-> OPEN
+ *   FREE -> CREATED -(MAPPED)-> OPEN -(REMOVE)-> LEAVING -(last reader LEFT)-> FREE
  *
  * While CREATED, its publisher alone knows it. Before the publisher hears that it is OPEN, and can
  * name it in a message, the board of each reader has its bit and its push is on the way. Whoever
- * joins later gets it behind the ring.
+ * joins later gets it behind the ring. While LEAVING it stays charged: readers may have it mapped.
  */
 #ifndef BROKERD_SEGMENT_H
 #define BROKERD_SEGMENT_H
@@ -15,6 +15,12 @@
 
 void segment_add(struct broker *broker, struct client *client,
                  const struct lsi_ctl_segment_add *request);
+void segment_remove(struct broker *broker, struct client *client,
+                    const struct lsi_ctl_segment_end *request);
+void segment_left(struct broker *broker, struct client *client,
+                  const struct lsi_ctl_segment_end *request);
+/* A reader is no more: what only it had goes. */
+void segment_drop_left(struct broker *broker, struct publisher *publisher);
 /* Sealed: to its readers, then the answer. Nothing for a segment made with the ring. */
 void segment_mapped(struct broker *broker, struct publisher *publisher,
                     const struct region *region);

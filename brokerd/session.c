@@ -254,6 +254,12 @@ static void handle_port(struct broker *broker, struct client *client,
     case LSI_CTL_SEGMENT_ADD:
         segment_add(broker, client, &packet->segment_add);
         break;
+    case LSI_CTL_SEGMENT_REMOVE:
+        segment_remove(broker, client, &packet->segment_end);
+        break;
+    case LSI_CTL_SEGMENT_LEFT:
+        segment_left(broker, client, &packet->segment_end);
+        break;
     case LSI_CTL_SUBSCRIBER_OPEN:
         subscriber_open(broker, client, &packet->subscriber_open);
         break;

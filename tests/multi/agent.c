@@ -195,6 +195,16 @@ static void do_close_sub(const char *arguments)
     agent_ok(0);
 }
 
+static void do_trim(const char *arguments)
+{
+    int64_t r = lshm_publisher_trim(agent_writer_at(arguments, 0)->port);
+
+    if (r < 0)
+        agent_no((int)r, "trim");
+    else
+        agent_ok((long long)r);
+}
+
 static void do_pstat(const char *arguments)
 {
     struct lshm_publisher_statistics s = { .size = sizeof s };
@@ -326,7 +336,7 @@ static const struct {
 } commands[] = {
     { "attach", do_attach }, { "detach", do_detach }, { "pub", do_pub },
     { "sub", do_sub }, { "close_pub", do_close_pub }, { "close_sub", do_close_sub },
-    { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
+    { "trim", do_trim }, { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
     { "any", do_any }, { "sleep", do_sleep }, { "send", agent_send },
     { "take", agent_take }, { "grab", agent_grab }, { "drop", agent_drop },
     { "intact", agent_intact }, { "none", agent_none }, { "ping", agent_ping },

@@ -23,6 +23,7 @@
  *   drop S N                               releases the N messages grabbed first
  *   intact S                               checks the kept ones again; answers how many
  *   none S ms=                             nothing is there and nothing comes
+ *   trim P                                 gives back what it does not use; answers bytes
  *   pstat P FIELD    sstat S FIELD         a statistic
  *   gaps S                                 messages between those that a lossy one took
  *   ping P S COUNT   pong S P COUNT        one message to and one fro

@@ -44,6 +44,11 @@ static bool has_bytes(void *arg)
     return region_bytes() == *bytes;
 }
 
+static void pause_ms(int ms)
+{
+    (void)usleep((useconds_t)ms * 1000);
+}
+
 static void end_reader(struct agent *agent, long long published)
 {
     assert_int_equal(agent_do(agent, "none 0"), 0);
@@ -183,6 +188,80 @@ static void test_memory__at_its_limit__refused_with_the_cause(void **state)
     agent_end(&from);
 }
 
+/* What it grew by goes when it is idle, and all of it; a reader that is stopped holds that up. */
+static void test_memory__given_back__bytes_come_back_exactly(void **state)
+{
+    struct agent from, to[2];
+    uint64_t before, grown;
+
+    (void)state;
+    agent_start(&from);
+    for (int i = 0; i < 2; i++) {
+        agent_start(&to[i]);
+        (void)agent_do(&to[i], "sub test/grow");
+    }
+    (void)agent_do(&from, "pub test/grow payload=%u slots=2 memory=%u ring=64", MIB, 64 * MIB);
+    before = region_bytes();
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(agent_do(&from, "send 0 20 min=2000 max=%u", MIB), 20);
+        grown = region_bytes() - before;
+        assert_true(grown > 0);
+        assert_int_equal(agent_do(&from, "trim 0"), 0);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(agent_do(&to[i], "take 0 20"), 20);
+        if (round == 1)
+            assert_int_equal(kill(to[1].process.pid, SIGSTOP), 0);
+        assert_int_equal(agent_do(&from, "trim 0"), grown);
+        assert_int_equal(agent_do(&from, "pstat 0 slots"), 2);
+        assert_int_equal(agent_do(&to[0], "none 0"), 0);
+        if (round == 1) {
+            assert_int_equal(region_bytes(), before + grown);
+            assert_int_equal(kill(to[1].process.pid, SIGCONT), 0);
+        }
+        assert_int_equal(agent_do(&to[1], "none 0"), 0);
+        assert_int_equal(lst_wait_until(has_bytes, &before, 5000), 0);
+    }
+    assert_int_equal(agent_do(&from, "send 0 20 min=2000 max=%u", MIB), 20);
+    agent_kill(&to[1]);
+    assert_int_equal(agent_do(&to[0], "take 0 20"), 20);
+    assert_int_equal(agent_do(&from, "send 0 1 max=50"), 1); /* nobody's trim: idle for a while */
+    for (int i = 0; i < 8 && agent_do(&from, "pstat 0 slots") > 2; i++) {
+        pause_ms(500);
+        assert_int_equal(agent_do(&from, "send 0 1 max=50"), 1);
+        assert_int_equal(agent_do(&to[0], "take 0 1"), 1);
+    }
+    assert_int_equal(agent_do(&from, "pstat 0 slots"), 2);
+    (void)agent_do(&to[0], "take 0 100 ms=0");
+    end_reader(&to[0], agent_do(&from, "pstat 0 published"));
+    agent_end(&from);
+}
+
+/* Idle slots of one size make room for another. */
+static void test_memory__limit_used_by_another_size__that_is_given_back(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&from, "pub test/grow payload=%u memory=%u ring=64", MIB, 2 * MIB);
+    (void)agent_do(&to, "sub test/grow");
+    for (int round = 0; round < 4; round++) {
+        unsigned bytes = round % 2 == 0 ? 4096 : MIB;
+        long long sent = 0;
+
+        for (int i = 0; i < 100 && sent == 0; i++) {
+            agent_tell(&from, "send 0 1 min=%u max=%u", bytes, bytes);
+            lst_must(lst_child_hear(&from.process, from.line, AGENT_ANSWER_MS));
+            sent = strncmp(from.line, "ok", 2) == 0;
+            (void)agent_do(&to, "take 0 %lld ms=100", sent);
+        }
+        assert_int_equal(sent, 1);
+    }
+    end_reader(&to, 4);
+    agent_end(&from);
+}
+
 static uint64_t available_bytes(void)
 {
     unsigned long long kib = 0;
@@ -256,11 +335,6 @@ static pid_t worker(void)
     return pid;
 }
 
-static void pause_ms(int ms)
-{
-    (void)usleep((useconds_t)ms * 1000);
-}
-
 /* The worker is killed while publishers grow: every message comes, and the memory is theirs. */
 static void test_memory__worker_killed_while_it_grows__nothing_is_lost(void **state)
 {
@@ -289,11 +363,21 @@ static void test_memory__worker_killed_while_it_grows__nothing_is_lost(void **st
         assert_int_equal(agent_hear(&from), 12);
         for (int i = 0; i < 2; i++)
             assert_int_equal(agent_hear(&to[i]), 12);
-        (void)agent_do(&from, "close_pub %d", round);
+        agent_tell(&from, "trim %d", round);
+        pid = worker();
+        (void)usleep((useconds_t)(50 * round));
+        if (pid > 0 && round % 2)
+            (void)kill(pid, SIGKILL);
+        assert_true(agent_hear(&from) > 0);
+        (void)agent_do(&from, "send %d 2 min=2000 max=5000", round);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(agent_do(&to[i], "take 0 2"), 2);
+        if (round % 3)
+            (void)agent_do(&from, "close_pub %d", round);
         pause_ms(260); /* or the keeper takes its time */
     }
     for (int i = 0; i < 2; i++)
-        end_reader(&to[i], 12 * KILLS);
+        end_reader(&to[i], 14 * KILLS);
     agent_end(&from);
     agent_start(&from);
     for (int i = 0; i < 2; i++) {
@@ -304,6 +388,72 @@ static void test_memory__worker_killed_while_it_grows__nothing_is_lost(void **st
     assert_true(lst_wait_until(has_bytes, &after, 5000) == 0);
     for (int i = 0; i < 2; i++)
         agent_end(&to[i]);
+    agent_end(&from);
+}
+
+/* What this process is charged for. */
+static uint64_t charged_bytes(pid_t pid)
+{
+    const struct lshm_context_options options = { .size = sizeof options,
+                                                  .socket = agent_rig.broker.socket_path };
+    struct lshm_client_info infos[16];
+    struct lshm_inspector *inspector;
+    uint64_t bytes = 0;
+    int count;
+
+    assert_int_equal(lshm_inspector_open(&options, NULL, &inspector), 0);
+    count = lshm_inspector_list_clients(inspector, infos, 16);
+    assert_in_range(count, 1, 16);
+    lshm_inspector_close(inspector);
+    for (int i = 0; i < count; i++)
+        if (infos[i].pid == (uint64_t)pid)
+            bytes = infos[i].bytes;
+    return bytes;
+}
+
+struct charge {
+    pid_t pid;
+    uint64_t bytes;
+};
+
+static bool is_charged(void *arg)
+{
+    const struct charge *charge = arg;
+
+    return charged_bytes(charge->pid) == charge->bytes;
+}
+
+/* The word to unmap is held back behind other pushes, and lost with the worker: said again. */
+static void test_memory__worker_killed_while_memory_goes_back__it_goes(void **state)
+{
+    struct agent from, others, to;
+    struct charge charge;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&others);
+    agent_start(&to);
+    (void)agent_do(&from, "pub test/grow payload=%u memory=%u ring=16", MIB, 32 * MIB);
+    (void)agent_do(&to, "sub test/grow");
+    (void)agent_do(&to, "sub test/others");
+    charge = (struct charge){ from.process.pid, charged_bytes(from.process.pid) };
+    assert_int_equal(agent_do(&from, "send 0 4 min=%u max=%u", MIB, MIB), 4);
+    assert_int_equal(agent_do(&to, "take 0 4"), 4);
+    assert_int_equal(kill(to.process.pid, SIGSTOP), 0);
+    for (int i = 0; i < RINGS; i++)
+        (void)agent_do(&others, "pub test/others ring=4 slots=2");
+    assert_int_equal(agent_do(&from, "trim 0"), 4 * MIB);
+    assert_true(charged_bytes(from.process.pid) == charge.bytes + 4 * MIB);
+    assert_int_equal(kill(worker(), SIGKILL), 0);
+    assert_true(charged_bytes(from.process.pid) == charge.bytes + 4 * MIB);
+    assert_int_equal(kill(to.process.pid, SIGCONT), 0);
+    for (int i = 0; i < 20 && !is_charged(&charge); i++)
+        assert_int_equal(agent_do(&to, "none 0"), 0);
+    assert_true(is_charged(&charge));
+    assert_int_equal(agent_do(&from, "send 0 4 min=%u max=%u", MIB, MIB), 4);
+    assert_int_equal(agent_do(&to, "take 0 4"), 4);
+    agent_end(&to);
+    agent_end(&others);
     agent_end(&from);
 }
 
@@ -341,8 +491,11 @@ static int run(void)
         AGENT_TEST(test_memory__latest_reader_stopped_for_ever__stays_constant),
         AGENT_TEST(test_memory__segment_behind_other_pushes__nothing_is_lost),
         AGENT_TEST(test_memory__at_its_limit__refused_with_the_cause),
+        AGENT_TEST(test_memory__given_back__bytes_come_back_exactly),
+        AGENT_TEST(test_memory__limit_used_by_another_size__that_is_given_back),
         AGENT_TEST(test_memory__zero_bytes_to_one_gib__arrive),
         AGENT_TEST(test_memory__worker_killed_while_it_grows__nothing_is_lost),
+        AGENT_TEST(test_memory__worker_killed_while_memory_goes_back__it_goes),
         AGENT_TEST(test_memory__publisher_killed_while_it_grows__bytes_come_back),
     };
 

@@ -39,6 +39,8 @@ static const struct sample requests[] = {
     {LSI_CTL_EVICT, sizeof(struct lsi_ctl_evict), 0},
     {LSI_CTL_REJOIN, sizeof(struct lsi_ctl_link), 0},
     {LSI_CTL_SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0},
+    {LSI_CTL_SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0},
+    {LSI_CTL_SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0},
 };
 
 #define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
@@ -65,6 +67,7 @@ static const struct sample answers[] = {
     {REPLY_TO(SEGMENT_ADD), sizeof(struct lsi_ctl_segment_reply), 0},
     {LSI_CTL_SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1},
     {LSI_CTL_PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1},
+    {LSI_CTL_PUSH_SEGMENT_GONE, sizeof(struct lsi_ctl_push_segment), 0},
 };
 
 static void plan(struct lsi_ctl_geometry *geometry)
@@ -120,6 +123,7 @@ static void fill(const struct sample *sample)
         packet.segment_reply.layout = segment;
         break;
     case LSI_CTL_PUSH_SEGMENT:
+    case LSI_CTL_PUSH_SEGMENT_GONE:
         packet.push_segment.layout = segment;
         break;
     default:

@@ -189,6 +189,12 @@ int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size
  */
 int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns);
 
+/*
+ * Gives back what it grew by and does not use now, without waiting until that was idle for some
+ * seconds: bytes.
+ */
+int64_t lshm_publisher_trim(struct lshm_publisher *publisher);
+
 struct lshm_publisher_statistics {
     uint64_t size;
     uint64_t publisher;      /* its number */

@@ -97,6 +97,11 @@ static void close_abandoned(struct lshm_context *context, const struct lsi_ctl_p
     case LSI_CTL_PUBLISHER_OPEN | LSI_CTL_REPLY:
         close_stray(context, LSI_CTL_PUBLISHER_CLOSE, packet->publisher_open_reply.publisher);
         break;
+    case LSI_CTL_SEGMENT_MEMORY:
+    case LSI_CTL_SEGMENT_ADD | LSI_CTL_REPLY:
+        lsi_segment_remove(context, packet->segment_reply.publisher,
+                           packet->segment_reply.layout.region);
+        break;
     case LSI_CTL_SUBSCRIBER_OPEN | LSI_CTL_REPLY:
         close_stray(context, LSI_CTL_SUBSCRIBER_CLOSE, packet->subscriber_open_reply.subscriber);
         break;

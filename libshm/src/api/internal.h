@@ -247,6 +247,10 @@ int lsi_publisher_map(struct lshm_publisher *publisher, int fd, uint64_t bytes,
 /* A segment with slots for this length; 0, or why not: −LSHM_ENOSLOT, it does not grow;
  * −LSHM_EQUOTA and other refusals. */
 int lsi_publisher_grow(struct lshm_publisher *publisher, uint64_t length);
+/* Now and then: what nobody used for a while. */
+void lsi_publisher_give_back_idle(struct lshm_publisher *publisher);
+/* With control held: the broker lets go of it when its readers have. */
+void lsi_segment_remove(struct lshm_context *context, uint64_t publisher, uint64_t region);
 
 /* loan.c */
 bool lsi_publisher_ready(void *publisher);

@@ -55,9 +55,10 @@ static int make_window(struct lsi_link *link, struct lshm_cell *cell)
     window->samples = calloc(samples, sizeof *window->samples);
     window->free_samples = calloc(samples, sizeof *window->free_samples);
     window->free_holds = calloc(window->holds + 1, sizeof *window->free_holds);
+    link->segment_of = calloc(samples, sizeof *link->segment_of);
     link->blocks = calloc(samples, link->inline_bytes > 0 ? link->inline_bytes : 1);
     if (window->at == NULL || window->samples == NULL || window->free_samples == NULL ||
-        window->free_holds == NULL || link->blocks == NULL)
+        window->free_holds == NULL || link->blocks == NULL || link->segment_of == NULL)
         return -ENOMEM;
     return 0;
 }
@@ -116,6 +117,7 @@ void lsi_link_destroy(struct lsi_link *link)
     free(window->free_samples);
     free(window->free_holds);
     free(link->blocks);
+    free(link->segment_of);
     free(link);
 }
 

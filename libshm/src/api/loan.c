@@ -233,8 +233,11 @@ static int wait_for_room(struct lshm_publisher *publisher, uint64_t length, int6
 
 static int get_room(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
 {
-    int r = make_room(publisher, length, ret_segment);
+    int r;
 
+    if (LSI_UNLIKELY(publisher->grown > 0))
+        lsi_publisher_give_back_idle(publisher);
+    r = make_room(publisher, length, ret_segment);
     if (LSI_LIKELY(r == 0)) {
         if (LSI_UNLIKELY(publisher->wants_room)) {
             publisher->wants_room = false;

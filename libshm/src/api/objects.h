@@ -173,6 +173,9 @@ struct lshm_publisher {
     uint32_t flags;
     int grow_error;             /* what the broker said when it was asked for more last */
     uint64_t grow_after_ns;     /* and when it may be asked again */
+    uint32_t grown;             /* segments that were not made with the ring */
+    uint64_t look_ns;           /* when to look for idle ones */
+    uint64_t idle_since_ns[LSI_CTL_SEGMENTS];
     void *scratch;              /* with DROP_NEWEST: what is written there is dropped */
     uint64_t refused;
     uint64_t aborts;
@@ -196,13 +199,14 @@ struct lsi_account {
     uint64_t lost_corrupt;
 };
 
-/* A segment that came while the ring is read, until the port's thread takes it in. */
+/* A segment that came, or is to go, while the ring is read, until the port's thread sees to it. */
 struct lsi_arrival {
     STAILQ_ENTRY(lsi_arrival) entry;
     uint32_t number;
     struct lsi_ctl_segment layout;
     struct lsi_part part;           /* not mapped: see fd */
     int fd;
+    bool is_gone;                   /* it is to be unmapped */
 };
 STAILQ_HEAD(lsi_arrival_queue, lsi_arrival);
 
@@ -223,6 +227,7 @@ struct lsi_link {
     struct lsi_ring_reader reader;
     struct lsi_window window;
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
+    uint8_t *segment_of;            /* (B + H) by sample: where its payload is */
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
     bool fresh;                     /* ring opened after the subscription: start at its first */

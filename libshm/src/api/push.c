@@ -140,6 +140,7 @@ void lsi_push_handle(struct lshm_context *context, struct lsi_ctl_packet *push)
         take_ring(context, push);
         break;
     case LSI_CTL_PUSH_SEGMENT:
+    case LSI_CTL_PUSH_SEGMENT_GONE:
         lsi_segment_take(context, push);
         break;
     case LSI_CTL_PUSH_WORKER: /* whoever waits for an answer repeats the question */

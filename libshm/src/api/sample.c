@@ -116,6 +116,7 @@ static int take_one(struct lsi_link *link, uint32_t link_index, struct lshm_mess
             return -LSHM_ECORRUPT;
     }
     sample = lsi_window_add(window, d.flags & LSHM_ENTRY_INLINE);
+    link->segment_of[sample] = (uint8_t)(lsi_handle_segment(d.handle) - 1); /* inline: none */
     fill_message(link, link_index, sample, &d, data, m);
     link->account.taken++;
     return 1;

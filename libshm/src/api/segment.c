@@ -3,10 +3,14 @@
  * Segments that a ring gets while it is read.
  *
  *   SEGMENT push -> arrival (mapped, on the link's list) -> adopted by the port's thread
+ *   SEGMENT_GONE push -> the same list -> unmapped by the port's thread, which says LEFT
  *
  * The push comes before any message that names the segment, but may wait in the socket, or in the
  * broker, until others were acknowledged. The board says whether a descriptor that names memory
  * which is not there is early or wrong: the reader stops at an early one as if nothing were there.
+ *
+ * A segment goes when its publisher says that none of its slots is in use. Nobody needs to believe
+ * it: who has a sample there unmaps it later.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -38,18 +42,34 @@ static struct lsi_link *find_link(struct lshm_context *context, uint64_t number)
     return link;
 }
 
-/* A new worker repeats what it does not know to have come. */
-static bool has_arrived(const struct lsi_link *link, uint64_t region)
+static bool is_queued(const struct lsi_link *link, uint64_t region, bool is_gone)
 {
     const struct lsi_arrival *arrival;
 
+    STAILQ_FOREACH(arrival, &link->arrivals, entry)
+        if (arrival->layout.region == region && arrival->is_gone == is_gone)
+            return true;
+    return false;
+}
+
+static bool is_adopted(const struct lsi_link *link, uint64_t region)
+{
     for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++)
         if (link->geometry.segments[i].region == region)
             return true;
-    STAILQ_FOREACH(arrival, &link->arrivals, entry)
-        if (arrival->layout.region == region)
-            return true;
     return false;
+}
+
+/* With control held. */
+static void say_left(struct lsi_link *link, uint64_t region)
+{
+    struct lsi_ctl_segment_end message = {
+        .header = { .type = LSI_CTL_SEGMENT_LEFT },
+        .port = link->number,
+        .region = region,
+    };
+
+    lsi_control_send(link->subscriber->context, &message.header, sizeof message);
 }
 
 static int map(const struct lshm_context *context, struct lsi_arrival *arrival)
@@ -76,13 +96,27 @@ static void tell(struct lshm_subscriber *subscriber, int failed)
     lsi_wait_kick(subscriber->context);
 }
 
+/* A new worker repeats what it does not know to have come. */
+static bool is_repeated(struct lsi_link *link, uint64_t region, bool is_gone)
+{
+    if (is_queued(link, region, is_gone))
+        return true;
+    if (!is_gone)
+        return is_adopted(link, region);
+    if (is_adopted(link, region) || is_queued(link, region, false))
+        return false;
+    say_left(link, region);
+    return true;
+}
+
 void lsi_segment_take(struct lshm_context *context, struct lsi_ctl_packet *push)
 {
     const struct lsi_ctl_push_segment *message = &push->push_segment;
     struct lsi_link *link = find_link(context, message->link);
+    bool is_gone = message->header.type == LSI_CTL_PUSH_SEGMENT_GONE;
     struct lsi_arrival *arrival;
 
-    if (link == NULL || has_arrived(link, message->layout.region))
+    if (link == NULL || is_repeated(link, message->layout.region, is_gone))
         return;
     arrival = calloc(1, sizeof *arrival);
     if (arrival == NULL) {
@@ -91,25 +125,59 @@ void lsi_segment_take(struct lshm_context *context, struct lsi_ctl_packet *push)
     }
     arrival->number = message->number;
     arrival->layout = message->layout;
-    arrival->fd = push->fds[0];
-    push->fds[0] = -1;
+    arrival->is_gone = is_gone;
+    arrival->fd = -1;
     STAILQ_INSERT_TAIL(&link->arrivals, arrival, entry);
-    tell(link->subscriber, map(context, arrival));
+    if (!is_gone) {
+        arrival->fd = push->fds[0];
+        push->fds[0] = -1;
+    }
+    tell(link->subscriber, is_gone ? 0 : map(context, arrival));
 }
 
-/* With control held, by the port's thread. What could not be mapped is tried again. */
+static bool has_samples(const struct lsi_link *link, uint32_t number)
+{
+    const struct lsi_window *w = &link->window;
+
+    for (uint32_t i = 0; w->samples != NULL && i < w->window + w->holds; i++)
+        if (w->samples[i].state != LSI_SAMPLE_FREE && link->segment_of[i] == number)
+            return true;
+    return false;
+}
+
+/* What could not be done is tried again. */
+static bool see_to(struct lsi_link *link, struct lsi_arrival *arrival)
+{
+    struct lsi_part *part = &link->segments[arrival->number];
+    struct lsi_ctl_segment *layout = &link->geometry.segments[arrival->number];
+
+    if (arrival->is_gone) {
+        if (layout->region != arrival->layout.region || has_samples(link, arrival->number))
+            return false;
+        lsi_memory_unmap(part->base, part->bytes);
+        *part = (struct lsi_part){ 0 };
+        *layout = (struct lsi_ctl_segment){ 0 };
+        say_left(link, arrival->layout.region);
+        return true;
+    }
+    if (part->base != NULL ||
+        (arrival->part.base == NULL && map(link->subscriber->context, arrival) < 0))
+        return false;
+    *part = arrival->part;
+    *layout = arrival->layout;
+    link->lacks = false;
+    return true;
+}
+
+/* With control held, by the port's thread. */
 static void adopt(struct lsi_link *link)
 {
     struct lsi_arrival *arrival, *next;
 
     for (arrival = STAILQ_FIRST(&link->arrivals); arrival != NULL; arrival = next) {
         next = STAILQ_NEXT(arrival, entry);
-        if (link->segments[arrival->number].base != NULL ||
-            (arrival->part.base == NULL && map(link->subscriber->context, arrival) < 0))
+        if (!see_to(link, arrival))
             continue;
-        link->segments[arrival->number] = arrival->part;
-        link->geometry.segments[arrival->number] = arrival->layout;
-        link->lacks = false;
         STAILQ_REMOVE(&link->arrivals, arrival, lsi_arrival, entry);
         free(arrival);
     }

@@ -176,6 +176,8 @@ static const struct format requests[] = {
     FORMAT(EVICT, sizeof(struct lsi_ctl_evict), 0, 0, 0, NULL),
     FORMAT(REJOIN, sizeof(struct lsi_ctl_link), 0, 0, 0, NULL),
     FORMAT(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0, 0, 0, check_segment_add),
+    FORMAT(SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
+    FORMAT(SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
 };
 _Static_assert(LSI_COUNT_OF(requests) == LSI_CTL_TYPE_END - 1, "one format for each request");
 
@@ -193,6 +195,7 @@ static const struct format answers[] = {
     REPLY(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_reply), 0, 0, 0, check_segment_reply),
     FORMAT(SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1, 1, 0, check_segment_reply),
     FORMAT(PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1, 1, 0, check_push_segment),
+    FORMAT(PUSH_SEGMENT_GONE, sizeof(struct lsi_ctl_push_segment), 0, 0, 0, check_push_segment),
     FORMAT(PUBLISHER_MEMORY, sizeof(struct lsi_ctl_publisher_memory), 1, RING_FDS, 0,
            check_memory),
     FORMAT(PUSH_BOARD_PART, sizeof(struct lsi_ctl_push_part), 1, 1, 0, check_part),

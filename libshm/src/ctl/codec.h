@@ -28,6 +28,7 @@ struct lsi_ctl_packet {
         struct lsi_ctl_publisher_open_reply publisher_open_reply;
         struct lsi_ctl_segment_add segment_add;
         struct lsi_ctl_segment_reply segment_reply;
+        struct lsi_ctl_segment_end segment_end;
         struct lsi_ctl_port_close port_close;
         struct lsi_ctl_subscriber_open subscriber_open;
         struct lsi_ctl_subscriber_open_reply subscriber_open_reply;

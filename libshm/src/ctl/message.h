@@ -31,6 +31,8 @@
  * Grow:     SEGMENT_ADD -> SEGMENT_MEMORY [segment rw] (a reply of its own type, same id),
  *           MAPPED(segment) -> (SEGMENT pushes to all readers), reply SEGMENT_ADD. RING pushes
  *           bring the segments that were made with the ring, SEGMENT pushes all others.
+ * Shrink:   SEGMENT_REMOVE -> SEGMENT_GONE pushes to all who have it, SEGMENT_LEFT from each; then
+ *           the broker lets go of the memory, and its number may be used again.
  * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher, then the reply.
  * Cut off:  a refusal of type HELLO | REPLY with id 0 is the broker's last word to a client that
  *           broke the protocol or does not read; the session ends with it.
@@ -76,6 +78,8 @@ enum lsi_ctl_type {
     LSI_CTL_REJOIN = 16,          /* no reply: a RING push in place of an evicted link follows; ask
                                      again after a change of worker */
     LSI_CTL_SEGMENT_ADD = 17,
+    LSI_CTL_SEGMENT_REMOVE = 18,  /* no reply: all its slots are free, and it will use none */
+    LSI_CTL_SEGMENT_LEFT = 19,    /* no reply: the reader has unmapped it */
     LSI_CTL_TYPE_END,
 
     LSI_CTL_PUBLISHER_MEMORY = LSI_CTL_REPLY + 0x80,
@@ -90,6 +94,7 @@ enum lsi_ctl_type {
     LSI_CTL_PUSH_LOOK = LSI_CTL_PUSH + 7,         /* something on the board changed: wake up */
     LSI_CTL_PUSH_WORKER = LSI_CTL_PUSH + 8,       /* a new worker: repeat the open request */
     LSI_CTL_PUSH_SEGMENT = LSI_CTL_PUSH + 9,      /* another segment of a ring that it reads */
+    LSI_CTL_PUSH_SEGMENT_GONE = LSI_CTL_PUSH + 10, /* unmap it, and say so */
     LSI_CTL_PUSH_END,
 };
 
@@ -167,6 +172,12 @@ struct lsi_ctl_segment_add {
     uint64_t slot_bytes;
     uint32_t slot_count;
     uint32_t reserved;
+};
+
+struct lsi_ctl_segment_end { /* REMOVE: port is the publisher; LEFT: port is the link */
+    struct lsi_ctl_header header;
+    uint64_t port;
+    uint64_t region;
 };
 
 struct lsi_ctl_segment_reply { /* SEGMENT_MEMORY: one descriptor; SEGMENT_ADD: none */
@@ -254,7 +265,7 @@ struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     struct lsi_ctl_geometry geometry;
 };
 
-struct lsi_ctl_push_segment { /* one descriptor, read-only */
+struct lsi_ctl_push_segment { /* SEGMENT: one descriptor, read-only; GONE: none */
     struct lsi_ctl_header header;
     uint64_t subscriber;
     uint64_t link;
