@@ -37,9 +37,16 @@ PLAIN_CASES = [
     ("plain passes", "exit 0", ["pass p"]),
     ("plain fails", "exit 1", ["fail p"]),
 ]
+CTEST = """add_test(a bash -c "echo 1..1; echo ok 1 - x")
+set_tests_properties(a PROPERTIES LABELS unit)
+"""
+CTEST_CASES = [
+    ("label with tests", ["unit"], ["pass a/x"]),
+    ("label without tests, beside one with", ["unit", "uni"], ["pass a/x", "fail uni"]),
+]
 
 
-def run(directory, script, *options):
+def run(directory, *arguments):
     results = os.path.join(directory, "results")
     skips = os.path.join(directory, "skips")
     with open(skips, "w", encoding="utf-8") as f:
@@ -47,20 +54,26 @@ def run(directory, script, *options):
     if os.path.exists(results):
         os.remove(results)
     done = subprocess.run([sys.executable, TAP, "--results", results, "--skips", skips, "--timeout",
-                           "1", "--name", "p", *options, "--", "bash", "-c", script],
-                          capture_output=True, text=True)
+                           "1", "--name", "p", *arguments], capture_output=True, text=True)
     with open(results, encoding="utf-8") as f:
         found = [" ".join(line.split("\t")[:2]) for line in f]
     return done.returncode, found, done.stdout + done.stderr
 
 
 def main():
-    print(f"1..{len(CASES) + len(PLAIN_CASES) + 1}")
     failures = 0
-    cases = [(case, ()) for case in CASES] + [(case, ("--plain",)) for case in PLAIN_CASES]
     with tempfile.TemporaryDirectory() as directory:
-        for number, ((name, script, expected), options) in enumerate(cases, 1):
-            status, found, output = run(directory, script, *options)
+        with open(os.path.join(directory, "CTestTestfile.cmake"), "w", encoding="utf-8") as f:
+            f.write(CTEST)
+        shell = ["--", "bash", "-c"]
+        cases = ([(name, [*shell, script], wanted) for name, script, wanted in CASES] +
+                 [(name, ["--plain", *shell, script], wanted)
+                  for name, script, wanted in PLAIN_CASES] +
+                 [(name, ["--ctest", directory, *labels], wanted)
+                  for name, labels, wanted in CTEST_CASES])
+        print(f"1..{len(cases) + 1}")
+        for number, (name, arguments, expected) in enumerate(cases, 1):
+            status, found, output = run(directory, *arguments)
             bad = any(line.startswith("fail") for line in expected)
             passed = found == expected and status == int(bad)
             failures += not passed

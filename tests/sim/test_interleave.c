@@ -8,7 +8,7 @@
  * LSHM_TEST_SEED sets the seed, LSHM_TEST_RUNS the schedules per test.
  * covers: P0 P1 C1 J1 R1 R2 R3 W1 W2 W3 G1 G2 G3 G4 G5 G6 G8
  */
-#include "sim.h"
+#include "explore.h"
 
 #include "core/cell.c"
 #include "core/reclaim.c"
@@ -502,19 +502,7 @@ static void run_rows(void)
 
 static void explore(void (*run)(void), bool weak)
 {
-    const char *seed = getenv("LSHM_TEST_SEED"), *runs = getenv("LSHM_TEST_RUNS");
-    uint64_t start, count = runs ? strtoull(runs, NULL, 0) : RUNS;
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    start = seed ? strtoull(seed, NULL, 0) : (uint64_t)now.tv_nsec;
-    sim.weak = weak;
-    for (uint64_t i = 0; i < count; i++) {
-        sim.random = (start + i) * 0x9e3779b97f4a7c15u + 1;
-        run();
-        if (sim.broken != NULL)
-            fail_msg("LSHM_TEST_SEED=%" PRIu64 ": %s", start + i, sim.broken);
-    }
+    sim_explore(run, weak, RUNS);
 }
 
 static void spinning(void)

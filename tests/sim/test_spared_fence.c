@@ -8,7 +8,7 @@
  * LSHM_TEST_SEED sets the seed, LSHM_TEST_RUNS the schedules per test.
  * covers: W1 S1
  */
-#include "sim.h"
+#include "explore.h"
 
 #include "core/cell.c"
 #include "core/reclaim.c"
@@ -33,7 +33,7 @@ static struct {
     bool published; /* all of it, and flushed */
     bool woken;     /* by a signal, or because its time-out is over */
     bool timed_out; /* and the stores of before have all arrived */
-    bool joined_before;
+    bool is_member; /* joined before the publisher began */
 } w;
 static uint32_t rescued; /* schedules in which only the look after the time-out found a message */
 
@@ -90,7 +90,7 @@ static void wait_for(const struct lsi_ring_reader *ring, uint64_t seq)
 static void run_reader(void *arg)
 {
     struct lsi_ring_reader ring;
-    uint64_t seq = w.joined_before ? 0 : join();
+    uint64_t seq = w.is_member ? 0 : join();
 
     (void)arg;
     lsi_ring_reader_init(&ring, w.pub.ring, w.pub.entries, ENTRIES, ENTRY_BYTES);
@@ -125,17 +125,17 @@ static void run_disturber(void *arg)
     }
 }
 
-static void run_world(bool joined_before)
+static void run_world(bool is_member)
 {
     memset(&w, 0, sizeof w);
-    w.joined_before = joined_before;
+    w.is_member = is_member;
     w.messages = 1 + sim_dice(MESSAGES_MAX);
     lst_pub_init(&w.pub, ENTRIES, ENTRY_BYTES, 0, 0);
     w.pub.publication.roster.operations.signal = signal_reader;
     lst_cell_new(&w.pub, 0, HOLDS);
     lst_parts(&w.pub, 1);
     lsi_roster_sync(&w.pub.publication.roster); /* nobody is there */
-    if (joined_before)
+    if (is_member)
         (void)join();
     sim.shared_count = 0;
     sim.broken = NULL;
@@ -148,43 +148,36 @@ static void run_world(bool joined_before)
     sim_share(w.pub.cells[0], (size_t)lsi_cell_lines(HOLDS) * LSHM_LINE_BYTES);
     sim_add(run_publisher, NULL);
     sim_add(run_reader, NULL);
-    sim_add(joined_before ? run_disturber : run_time_out, NULL);
+    sim_add(is_member ? run_disturber : run_time_out, NULL);
     if (!sim_run())
         sim_broken("the reader sleeps for ever");
     lst_pub_free(&w.pub);
 }
 
-static void explore(bool joined_before, bool weak)
+static void joining(void)
 {
-    const char *seed = getenv("LSHM_TEST_SEED"), *runs = getenv("LSHM_TEST_RUNS");
-    uint64_t start, count = runs ? strtoull(runs, NULL, 0) : RUNS;
-    struct timespec now;
+    run_world(false);
+}
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    start = seed ? strtoull(seed, NULL, 0) : (uint64_t)now.tv_nsec;
-    sim.weak = weak;
-    for (uint64_t i = 0; i < count; i++) {
-        sim.random = (start + i) * 0x9e3779b97f4a7c15u + 1;
-        run_world(joined_before);
-        if (sim.broken != NULL)
-            fail_msg("LSHM_TEST_SEED=%" PRIu64 ": %s", start + i, sim.broken);
-    }
+static void joined_before(void)
+{
+    run_world(true);
 }
 
 static void test_spared_fence__reader_that_has_just_joined__finds_it_at_its_next_look(void **state)
 {
     (void)state;
     rescued = 0;
-    explore(false, false);
-    explore(false, true);
+    sim_explore(joining, false, RUNS);
+    sim_explore(joining, true, RUNS);
     assert_true(rescued > 0); /* else the look would not be needed, or is not tested here */
 }
 
 static void test_spared_fence__reader_that_joined_long_before__is_woken(void **state)
 {
     (void)state;
-    explore(true, false);
-    explore(true, true);
+    sim_explore(joined_before, false, RUNS);
+    sim_explore(joined_before, true, RUNS);
 }
 
 int main(void)

@@ -29,6 +29,12 @@
 #define LST_LINE_MAX 256
 #define LST_DEADLINE_MS 10000
 #define LST_ROLE_DEADLINE_S 30
+/* For limits of address space: the sanitizer's own memory meets them first. */
+#ifdef __SANITIZE_ADDRESS__
+#define LST_ADDRESS_SANITIZER 1
+#else
+#define LST_ADDRESS_SANITIZER 0
+#endif
 
 /* Where counters start in this build (libshm/src/base/counter.h), and what a ring's first message
  * is numbered. */
