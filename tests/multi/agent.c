@@ -31,6 +31,18 @@ void agent_no(int error, const char *text)
     (void)snprintf(answer, sizeof answer, "no %s %.200s", lshm_error_name(error), text);
 }
 
+void agent_refused(int error, const char *format, ...)
+{
+    char text[LST_LINE_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    (void)snprintf(answer, sizeof answer, "no %s %.60s: %.160s", lshm_error_name(error), text,
+                   lshm_strerror(error));
+}
+
 void agent_say_wrong(const char *format, ...)
 {
     va_list arguments;

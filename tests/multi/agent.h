@@ -16,7 +16,7 @@
  *   pub TOPIC payload= memory= ring= slots= entry= wait_ms= loans= key= flags= history=
  *       stall_ms=                                                                close_pub P
  *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
- *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT"
+ *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT: TEXT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
  *                                          `last`, counted from 0; answers how many
  *   grab S COUNT ms=                       takes COUNT messages and keeps them

@@ -40,6 +40,8 @@ extern struct lshm_context *agent_context;
 /* The answer to the command. */
 void agent_ok(long long number);
 void agent_no(int error, const char *text);
+/* For calls that say no more than a number: with what the library says of that. */
+void agent_refused(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void agent_say_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The value of "name=" in the command; the number, and what it names, at this place behind it. */

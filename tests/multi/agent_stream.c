@@ -108,15 +108,13 @@ void agent_send(const char *arguments)
     while (sent < count) {
         uint64_t length = min + next_random() % (max - min + 1);
         size_t wanted = count - sent < batch ? (size_t)(count - sent) : batch;
-        char text[24];
         int got;
 
         if (next_random() % 2) /* half of them small, so that both kinds of message meet */
             length = min + length % (max - min < 64 ? max - min + 1 : 64);
         got = loan(writer, length, m, wanted);
         if (got < 0) {
-            (void)snprintf(text, sizeof text, "%llu", (unsigned long long)sent);
-            agent_no(got, text);
+            agent_refused(got, "%llu", (unsigned long long)sent);
             return;
         }
         for (int i = 0; i < got; i++)
@@ -153,7 +151,7 @@ static int take_some(struct agent_reader *reader, struct lshm_message *m, size_t
         int got = lshm_subscriber_take_batch(reader->port, m, count), r;
 
         if (got < 0)
-            agent_no(got, "take");
+            agent_refused(got, "take");
         if (got == -LSHM_EEVICTED)
             reader->loses = true;
         for (int i = 0; i < got; i++)

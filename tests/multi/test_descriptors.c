@@ -207,7 +207,7 @@ static void test_wait__descriptors_come_free_meanwhile__goes_on(void **state)
             assert_int_equal(agent_do(&from, "send 2 100 max=3000"), 100);
         }
         agent_tell(&to, "take 0 1 ms=5000");
-        hear_starved(&to, "");
+        hear_starved(&to, "take");
         agent_tell(&to, "take 0 100 ms=20000");
         agent_is_busy(&to, 300);
         set_limit(&to, RLIM_INFINITY);

@@ -55,6 +55,7 @@ static int teardown(void **state)
 /* This error, with both words in its text, and nobody else is concerned. */
 static void refused(struct agent *agent, const char *error, const char *why, const char *advice)
 {
+    assert_true(why[0] != '\0' && advice[0] != '\0');
     agent_hear_no(agent, error);
     if (!strstr(agent->line, why) || !strstr(agent->line, advice))
         fail_msg("\"%s\" does not say \"%s\" and \"%s\"", agent->line, why, advice);
@@ -82,7 +83,7 @@ static void test_payload__larger_than_a_slot__is_refused(void **state)
     agent_start(&agent);
     (void)agent_do(&agent, "pub test/big payload=1000");
     agent_tell(&agent, "send 0 1 min=1001 max=1001");
-    refused(&agent, "LSHM_ETOOBIG", "", "");
+    refused(&agent, "LSHM_ETOOBIG", "0: larger than what was opened for", "raise payload_bytes");
     assert_int_equal(agent_do(&agent, "send 0 5 max=1000"), 5);
     agent_tell(&agent, "pub test/big payload=0x7fffffffffffffff");
     refused(&agent, "LSHM_ETOOBIG", "payload_bytes is", "publish it in pieces");
@@ -240,7 +241,7 @@ static void test_memory__none_left_for_a_new_publisher__is_told_by_take(void **s
     (void)agent_do(&agent, "limit bytes 8000000");
     (void)agent_do(&from, "pub test/large payload=1000000 slots=64 wait_ms=-1");
     agent_tell(&agent, "take 0 1 ms=5000");
-    refused(&agent, "ENOMEM", "take", "");
+    refused(&agent, "ENOMEM", "take", "Cannot allocate memory");
     assert_int_equal(agent_do(&from, "send 0 200 min=1000 max=1000"), 200);
     assert_int_equal(agent_do(&agent, "none 0"), 0); /* told once */
     (void)agent_do(&from, "pub test/large payload=1000");
