@@ -155,6 +155,7 @@ PLANTED = [
     ("die-missing", "store without", RING_C, swap("DIE K1: nothing", "Nothing")),
     ("die-missing", "in brokerd", BROKER_C,
      c(body("/* RLX: why */\n    lsi_store_relaxed(&x, 1);"))),
+    ("die-missing", "in the API", API_C, c(body("/* RLX: why */\n    lsi_store_relaxed(&x, 1);"))),
     ("die-unique", "same id", RING_C, c(body("f(); /* DIE K1: again */"))),
     ("die-format", "no text", RING_C, c("/* DIE K2 */\n")),
     ("ordering-page", "stale page", PAGE, put("old\n")),

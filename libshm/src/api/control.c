@@ -62,6 +62,7 @@ static void acknowledge(struct lshm_context *context)
     lsi_control_send(context, &message.header, sizeof message);
 }
 
+/* DIE none: private memory. */
 static void handle_push(struct lshm_context *context, struct lsi_ctl_packet *packet)
 {
     /* RLX: only ever compared for being different; written with the lock held. */
@@ -147,7 +148,8 @@ bool lsi_control_is_starved(const struct lshm_context *context)
     return LSI_UNLIKELY(until != 0) && lsi_now_ns() < until;
 }
 
-/* The socket is readable until there are descriptors again: sleepers must not be woken by it. */
+/* The socket is readable until there are descriptors again: sleepers must not be woken by it.
+ * DIE none: private memory. */
 static void starve(struct lshm_context *context, uint64_t push)
 {
     struct lshm_subscriber *subscriber;
@@ -166,6 +168,7 @@ static void starve(struct lshm_context *context, uint64_t push)
     lsi_wait_kick(context);
 }
 
+/* DIE none: private memory. */
 static void relieve(struct lshm_context *context)
 {
     if (context->starved_until_ns == 0)
@@ -303,7 +306,8 @@ int lsi_control_await(struct lshm_context *context, struct lsi_ctl_header *reque
     return explain_failure(context, request, r, reterr_error);
 }
 
-/* One more try to take in what waits for descriptors; without it no answer can be read. */
+/* One more try to take in what waits for descriptors; without it no answer can be read.
+ * DIE none: private memory. */
 static bool is_blocked(struct lshm_context *context)
 {
     if (context->starved_until_ns == 0)

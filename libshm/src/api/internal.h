@@ -41,6 +41,7 @@ static inline bool lsi_port_enter(uint32_t *busy)
     /* ORD T1 acq_rel -> T2: the one who enters next sees what was done inside. */
     return lsi_exchange_acq_rel(busy, 1) == 0;
 }
+/* DIE none: private memory. */
 static inline void lsi_port_leave(uint32_t *busy)
 {
     /* ORD T2 release -> T1: as above. */

@@ -195,7 +195,8 @@ static uint32_t free_index(struct lshm_subscriber *subscriber)
     return subscriber->links_count < LSI_LINKS_MAX ? subscriber->links_count++ : UINT32_MAX;
 }
 
-/* Joins the next ring that has arrived; NULL: there is none. */
+/* Joins the next ring that has arrived; NULL: there is none.
+ * DIE none: private memory; join() has its own. */
 static struct lsi_link *adopt_one(struct lshm_subscriber *subscriber)
 {
     struct lshm_context *context = subscriber->context;
@@ -258,6 +259,7 @@ static void leave(struct lshm_context *context, const struct lsi_leaving *what)
     send_leave(context, leaving);
 }
 
+/* DIE none: private memory. */
 void lsi_link_refuse(struct lshm_context *context, struct lshm_subscriber *subscriber,
                      const struct lsi_ctl_packet *push, int error)
 {

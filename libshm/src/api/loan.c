@@ -231,6 +231,7 @@ static int wait_for_room(struct lshm_publisher *publisher, uint64_t length, int6
     return r == -LSHM_EAGAIN && woken < 0 ? woken : r;
 }
 
+/* DIE none: a counter; the waiting word is store_waiting()'s. */
 static int get_room(struct lshm_publisher *publisher, uint64_t length, uint32_t *ret_segment)
 {
     int r;
@@ -402,6 +403,7 @@ static void end_loan(struct lshm_publisher *publisher, uint32_t index)
     publisher->loans_free[publisher->loans_free_count++] = index;
 }
 
+/* DIE none: a counter, or nothing before the core's own. */
 static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct lshm_message *m)
 {
     struct lsi_publication *p = &publisher->publication;
@@ -483,6 +485,7 @@ LSI_API int lshm_publisher_publish(struct lshm_publisher *publisher, struct lshm
     return r < 0 ? r : 0;
 }
 
+/* DIE none: a counter; the slot's state byte is for inspectors. */
 static void abort_one(struct lshm_publisher *publisher, uint32_t index)
 {
     struct lsi_publication *p = &publisher->publication;

@@ -91,6 +91,7 @@ static void ask_channel(struct lshm_context *context, struct lsi_peer *peer)
     lsi_ctl_send(context->socket, &message, sizeof message, NULL, 0);
 }
 
+/* DIE none: counters. */
 static bool wake(struct lshm_context *context, struct lsi_peer *peer)
 {
     struct lshm_control *own = context->control0;

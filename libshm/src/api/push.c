@@ -100,6 +100,7 @@ static struct lshm_subscriber *find_subscriber(struct lshm_context *context, uin
     return context->opening;
 }
 
+/* DIE none: private memory. */
 static void take_ring(struct lshm_context *context, const struct lsi_ctl_packet *push)
 {
     struct lshm_subscriber *subscriber = find_subscriber(context, push->push_ring.subscriber);

@@ -207,7 +207,7 @@ static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct 
     return r;
 }
 
-/* Releases by this thread go straight to the window. */
+/* Releases by this thread go straight to the window. DIE none: private memory. */
 static void set_owner(struct lshm_subscriber *subscriber)
 {
     /* RLX: other threads only learn that it is not them. */
@@ -306,6 +306,7 @@ static int take_by_time(struct lshm_subscriber *subscriber, struct lshm_message 
     return got > 0 ? (int)got : take_around(subscriber, m, 1);
 }
 
+/* DIE none: private memory; what is taken has its own. */
 static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
     int r;
@@ -456,7 +457,8 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
     return done > 0 ? (int)done : r;
 }
 
-/* From another thread than the one that takes. */
+/* From another thread than the one that takes.
+ * DIE none: private memory; the owner, which would release it, dies too. */
 static int release_there(struct lshm_subscriber *subscriber, struct lshm_message *m)
 {
     struct lsi_link *link;
@@ -495,6 +497,7 @@ static int release_there(struct lshm_subscriber *subscriber, struct lshm_message
     return 0;
 }
 
+/* DIE none: private memory; window and cursor have their own. */
 void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
 {
     /* ORD L2 acq_rel <- L1 */

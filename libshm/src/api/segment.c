@@ -87,6 +87,7 @@ static int map(const struct lshm_context *context, struct lsi_arrival *arrival)
     return 0;
 }
 
+/* DIE none: private memory. */
 static void tell(struct lshm_subscriber *subscriber, int failed)
 {
     /* RLX: the port's thread tells the application; the news bring it to look. */

@@ -233,7 +233,8 @@ static void read_control(struct lshm_context *context)
         epoll_ctl(context->epoll, EPOLL_CTL_DEL, context->socket, NULL);
 }
 
-/* One round; sleep_lock is held on entry and exit. */
+/* One round; sleep_lock is held on entry and exit.
+ * DIE none: a counter; the sleep word is store_sleep()'s. */
 static void lead(struct lshm_context *context, uint64_t deadline_ns)
 {
     struct epoll_event events[EVENTS];
