@@ -4,7 +4,8 @@
  *
  * The publisher waits twice: for room in the ring (every live cursor past
  * message 0; the waiting word says which cursor), then for a slot (message 1
- * neither in a window nor held; the waiting word says ANY).  Each of READERS
+ * neither in a window nor held; the waiting word says ANY).  Each wait has a
+generation, which a reader signals at most once.  Each of READERS
  * lossless readers releases message 0, then releases message 1 or holds and
  * later drops it; after each release or drop it fences and looks at the waiting
  * word.  Each reader may be killed at any step.  Nothing here has a time-out.
@@ -40,7 +41,8 @@
 #define CUR(r)   (2 + READERS + 3 * (r)) /* cursor                      reader */
 #define HOLD(r)  (CUR(r) + 1)           /* seq + 1, 0 empty             reader */
 #define HVER(r)  (CUR(r) + 2)           /* hold table version           reader */
-#define NMEM     (2 + 4 * READERS)
+#define WGEN     (2 + 4 * READERS)      /* which wait it is          publisher */
+#define NMEM     (3 + 4 * READERS)
 
 #define LIVE 0
 #define GONE 1
@@ -140,7 +142,7 @@ inline drain_channels()
 
 proctype Publisher()
 {
-    byte v, need;
+    byte v, need, gen;
 
     need = 1;
     do
@@ -153,16 +155,25 @@ proctype Publisher()
 #ifndef MUT_DRAIN_LATE
         drain_channels();
 #endif
-#ifdef MUT_NO_ANY
-        store(P, WAIT, need);
-#else
+        gen++;
+#ifndef MUT_GEN_LATE
+        store(P, WGEN, gen);
+#endif
+#ifdef MUT_S3
         store(P, WAIT, (need == 1 -> 1 : ANY));
+#elif defined(MUT_NO_ANY)
+        store_release(P, WAIT, need);
+#else
+        store_release(P, WAIT, (need == 1 -> 1 : ANY)); /* covers: S3 */
 #endif
 #ifndef MUT_S2
         fence(P);                                       /* covers: S1 */
 #endif
 #ifndef MUT_NO_LOOK
         look();
+#endif
+#ifdef MUT_GEN_LATE
+        store(P, WGEN, gen);
 #endif
 #ifdef MUT_DRAIN_LATE
         drain_channels();
@@ -174,7 +185,7 @@ proctype Publisher()
             BELLS;
             blocked = 0
         fi;
-        store(P, WAIT, 0);
+        store_release(P, WAIT, 0);
         look();
         if
         :: ENOUGH -> goto next
@@ -199,13 +210,22 @@ again:      skip
 /* The end of a call that gave something back. */
 inline look_at_waiting_word(r, drop)
 {
+#ifdef MUT_W3
+    n = LD(R(r), WGEN);
     w = LD(R(r), WAIT);
-    if
-    :: w == ANY -> channel[r] = 1
-    :: w != ANY && w != 0 && !drop && cur >= w -> channel[r] = 1
-    :: else
-    fi;
-    w = 0
+#else
+    w = LD(R(r), WAIT);                                     /* covers: W3 */
+    n = LD(R(r), WGEN);
+#endif
+    atomic {
+        if
+        :: (w == ANY || (w != 0 && !drop && cur >= w)) && n != signalled ->
+            channel[r] = 1;
+            signalled = n
+        :: else
+        fi;
+        w = 0; n = 0
+    }
 }
 
 inline after_cursor(r)
@@ -218,7 +238,7 @@ inline after_cursor(r)
 
 proctype Reader(byte r)
 {
-    byte cur, w;
+    byte cur, w, n, signalled;
 
     {
         cur = 1;
@@ -248,7 +268,7 @@ proctype Reader(byte r)
 #endif
         fi
     } unless { dead[R(r)] };
-    atomic { finished[R(r)] = 1; cur = 0; w = 0 }
+    atomic { finished[R(r)] = 1; cur = 0; w = 0; n = 0; signalled = 0 }
 }
 
 /* -------------------------------------------------------- broker and kernel */
