@@ -14,9 +14,14 @@
 #define AGENTS 4
 #define SPARE_CELLS 64
 #define ROUNDS 4
+/* The files' names. */
+#define ANY "memfd:"
+#define BOARD "memfd:lshm-board"
+#define CONTROL "memfd:lshm-control"
+#define RING "memfd:lshm-ring"
 
-/* Lines of /proc/PID/maps that are shared memory. */
-static int count_mappings(pid_t pid)
+/* Lines of /proc/PID/maps that are of such files, and mapped so. */
+static int count_mappings(pid_t pid, const char *mode, const char *name)
 {
     char path[64], line[512];
     int count = 0;
@@ -25,7 +30,7 @@ static int count_mappings(pid_t pid)
     (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     file = fopen(path, "re");
     while (file && fgets(line, sizeof line, file))
-        count += strstr(line, "memfd:") != NULL;
+        count += strstr(line, mode) != NULL && strstr(line, name) != NULL;
     if (file)
         (void)fclose(file);
     return count;
@@ -122,18 +127,23 @@ static void test_subscriber__of_a_hundred_publishers__gets_all_of_each(void **st
 static void test_client__with_hundreds_of_ports__has_room_for_them(void **state)
 {
     struct agent agent, peer;
-    int before;
+    pid_t pid;
 
     (void)state;
     agent_start(&agent);
     agent_start(&peer);
-    before = count_mappings(agent.process.pid);
+    pid = agent.process.pid;
+    assert_int_equal(count_mappings(pid, " rw-s ", CONTROL), 1);
+    assert_int_equal(count_mappings(pid, " r--s ", BOARD), 1);
     (void)agent_do(&peer, "pub test/many ring=16");
     for (int i = 0; i < 300; i++)
         assert_int_equal(agent_do(&agent, "sub test/many window=4 holds=50"), i);
-    assert_true(count_mappings(agent.process.pid) > before + 300 + 2); /* rings, and parts */
+    assert_int_equal(count_mappings(pid, " r--s ", RING), 300);
+    assert_true(count_mappings(pid, " rw-s ", CONTROL) > 2);
     for (int i = 0; i < 200; i++)
         assert_int_equal(agent_do(&agent, "pub test/other ring=16 payload=8"), i);
+    assert_int_equal(count_mappings(pid, " rw-s ", RING), 200);
+    assert_true(count_mappings(pid, " r--s ", BOARD) > 2);
     (void)agent_do(&peer, "sub test/other window=4");
     for (int i = 0; i < 200; i++)
         assert_int_equal(agent_do(&agent, "send %d 2 max=8", i), 2);
@@ -157,11 +167,11 @@ static void test_client__that_opens_and_closes_a_thousand_times__does_not_grow(v
     (void)agent_do(&peer, "pub test/churn");
     assert_int_equal(agent_do(&agent, "churn test/churn2 50"), 50);
     assert_int_equal(agent_do(&agent, "churn test/churn 50"), 50);
-    mappings = count_mappings(agent.process.pid);
+    mappings = count_mappings(agent.process.pid, "", ANY);
     fds = count_fds(agent_rig.broker.process.pid);
     assert_int_equal(agent_do(&agent, "churn test/churn2 500"), 500);
     assert_int_equal(agent_do(&agent, "churn test/churn 500"), 500);
-    assert_int_equal(count_mappings(agent.process.pid), mappings);
+    assert_int_equal(count_mappings(agent.process.pid, "", ANY), mappings);
     assert_true(count_fds(agent_rig.broker.process.pid) <= fds + 2);
     assert_int_equal(agent_do(&peer, "send 0 100"), 100);
     agent_end(&agent);
