@@ -21,7 +21,7 @@ import weakref
 
 SOVERSION = 0
 WAIT_STEP_NS = 200_000_000  # between two chances for a signal handler in Python to run
-EAGAIN, ETOOBIG, ESTALE, ECLOSED = 4097, 4099, 4102, 4112  # lshm/error.h
+EAGAIN, ETOOBIG, ESTALE, ENAME, ECLOSED = 4097, 4099, 4102, 4104, 4112  # lshm/error.h
 MESSAGE_TIME = 4
 PUBLISHER_TIMESTAMPS = 1
 SUBSCRIBER_NO_LOCAL = 1
@@ -156,7 +156,8 @@ class _View:
     def _end(self):
         """Let go of the bytes: BufferError, and nothing changes, while others refer to them."""
         array = self._array()
-        self._finalizer.detach()
+        if self._finalizer.detach() is None:
+            raise Error(ESTALE)
         try:
             self.data.release()
         except BufferError:
@@ -188,16 +189,16 @@ class Sample(_View):
         super().__init__(port, message, False)
 
     def release(self):
-        """Done with it. A second time does nothing."""
-        if self.is_open:
-            self._end()
-            _check(_lib.lshm_subscriber_release(self._port._handle, self._message))
+        """Done with it. A second time is an Error, LSHM_ESTALE."""
+        self._end()
+        _check(_lib.lshm_subscriber_release(self._port._handle, self._message))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self.release()
+        if self.is_open:
+            self.release()
 
 
 class Loan(_View):
@@ -243,9 +244,14 @@ class Loan(_View):
 
 class _Port:
     def __init__(self, context, topic, kind, options):
+        if not isinstance(topic, str):
+            raise TypeError(f"the topic is of type {type(topic).__name__}, not str")
+        if "\0" in topic:  # C would stop there
+            raise Error(ENAME, f"{topic!r} is not a topic name: there is a NUL in it")
         handle, error = _pointer(), _Error()
         opened = getattr(_lib, f"lshm_{kind}_open")(
-            context._opened(), topic.encode(), options, error, ctypes.byref(handle))
+            context._opened(), topic.encode(errors="surrogatepass"), options, error,
+            ctypes.byref(handle))
         if opened < 0:
             raise Error(opened, error.text.decode(errors="replace"))
         self.topic = topic
@@ -257,7 +263,7 @@ class _Port:
         """Give everything back. BufferError while a view of its memory is in use elsewhere."""
         if self._handle is None:
             return
-        for view in list(self._views):
+        for view in [view for view in self._views if view.is_open]:
             view.abort() if isinstance(view, Loan) else view.release()
         if self._out > 0:
             raise BufferError(f"the data of {self._out} messages of {self.topic} is in use")
@@ -367,6 +373,8 @@ class Context:
         for name in ("socket", "name"):
             if options.get(name) is not None:
                 options[name] = os.fsencode(options[name])
+                if b"\0" in options[name]:
+                    raise ValueError(f"there is a NUL in {name}")
         opened = _lib.lshm_context_open(_options(_ContextOptions, options), error,
                                         ctypes.byref(handle))
         if opened < 0:
