@@ -336,6 +336,7 @@ void worker_run(struct registry *registry, void *arena)
         _exit(EX_OSERR);
     broker->registry = registry;
     broker->arena = arena;
+    broker->request_serial = (uint64_t)getpid() << 32; /* unlike the predecessor's */
     status = start(broker, adopted, &adopted_count);
     if (status < 0) {
         log_info("worker can't start: %s; %s", strerror(-status), log_advice(-status));
