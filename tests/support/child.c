@@ -7,9 +7,11 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -62,6 +64,11 @@ int lst_wait_until(bool (*condition)(void *arg), void *arg, int timeout_ms)
     return 0;
 }
 
+int lst_prctl(int option, unsigned long value)
+{
+    return prctl(option, value) == 0 || errno == EINVAL ? 0 : -1;
+}
+
 /* Poll one descriptor for input: 1, or 0 after timeout_ms. */
 static int poll_in(int fd, int timeout_ms)
 {
@@ -86,7 +93,7 @@ __attribute__((noreturn)) static void run_child(pid_t parent, const char *path, 
     unsigned first_closed = 3;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) {
+    if (lst_prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) {
         _exit(126);
     }
     if (line_fd >= 0) {
@@ -141,10 +148,14 @@ int lst_child_start(struct lst_child *child, const char *role, const char *const
 int lst_child_start_within(struct lst_child *child, unsigned deadline_s, const char *role,
                            const char *const args[])
 {
-    char seconds[16];
-    const char *argv[ROLE_ARGS_MAX + 6] = {"child", "--deadline", seconds, "--role", role};
-    size_t count = 5;
+    char seconds[16], self[PATH_MAX] = "";
+    const char *emulator = getenv("LSHM_TEST_EMULATOR");
+    const char *argv[ROLE_ARGS_MAX + 7] = {"emulator", self, "--deadline", seconds, "--role", role};
+    size_t count = 6;
 
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) {
+        return lst_complain(-errno, "/proc/self/exe: %s", strerror(errno));
+    }
     (void)snprintf(seconds, sizeof seconds, "%u", deadline_s);
     for (size_t i = 0; args && args[i]; i++) {
         if (i == ROLE_ARGS_MAX) {
@@ -153,7 +164,8 @@ int lst_child_start_within(struct lst_child *child, unsigned deadline_s, const c
         argv[count++] = args[i];
     }
     /* execv() writes to none of its strings, whatever its prototype says. */
-    return lst_spawn(child, "/proc/self/exe", (char *const *)(uintptr_t)argv, true);
+    return lst_spawn(child, emulator ? emulator : "/proc/self/exe",
+                     (char *const *)(uintptr_t)(emulator ? argv : argv + 1), true);
 }
 
 bool lst_child_has_ended(const struct lst_child *child)

@@ -65,7 +65,7 @@ static int set_up(const char *parent, void **state)
     int length = snprintf(fixture->dir, sizeof fixture->dir, "%s/lshm-test-XXXXXX",
                           parent);
     if (length >= (int)sizeof fixture->dir || !mkdtemp(fixture->dir) ||
-        prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+        lst_prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
         (void)fprintf(stderr, "setup in '%s': %s\n", fixture->dir, strerror(errno));
         free(fixture);
         return -1;

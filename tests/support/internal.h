@@ -13,6 +13,9 @@ extern int lst_child_count;
 /* Keep the text and return code. */
 __attribute__((format(printf, 2, 3))) int lst_complain(int code, const char *format, ...);
 
+/* qemu-user knows neither option that is used here: it does without. 0 or -1. */
+int lst_prctl(int option, unsigned long value);
+
 int64_t lst_now_ms(void);
 void lst_pause(void);
 

@@ -19,8 +19,11 @@ function(lshm_add_test name)
     endforeach()
     target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA)
     add_test(NAME ${name} COMMAND ${name})
+    if(name IN_LIST LSHM_TESTS_NATIVE)
+        set(arg_LABEL native)
+    endif()
     set_tests_properties(${name} PROPERTIES
         LABELS ${arg_LABEL}
         TIMEOUT ${LSHM_TEST_TIMEOUT_S}
-        ENVIRONMENT CMOCKA_MESSAGE_OUTPUT=TAP)
+        ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP;${LSHM_TEST_ENVIRONMENT}")
 endfunction()
