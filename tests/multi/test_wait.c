@@ -322,6 +322,34 @@ static void test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time
     agent_end(&to);
 }
 
+/* Waits for one and waits for several share what each subscriber knows. */
+static void test_subscribers__waiting_by_turns_without_a_broker__are_told_in_time(void **state)
+{
+    uint64_t end = now_ms() + LST_DEADLINE_MS;
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    agent_start_only(&to);
+    (void)agent_do(&to, "attach %s timeout_ms=300", agent_rig.broker.socket_path);
+    for (int i = 0; i < 2; i++) {
+        (void)agent_do(&to, "sub test/turns%d", i);
+        (void)agent_do(&from, "pub test/turns%d", i);
+        assert_int_equal(agent_do(&from, "send %d 3", i), 3);
+        assert_int_equal(agent_do(&to, "take %d 3", i), 3);
+    }
+    kill_broker();
+    agent_kill(&from);
+    for (int turn = 0; now_ms() < end; turn++) {
+        agent_tell(&to, turn % 2 ? "any 2 ms=20" : "sleep %d ms=20", turn / 2 % 2);
+        lst_must(lst_child_hear(&to.process, to.line, AGENT_ANSWER_MS));
+        if (strncmp(to.line, "no LSHM_EGONE ", 14) == 0)
+            break;
+    }
+    repeat_until(&to, "any 2 ms=20", "no LSHM_EGONE ", "no LSHM_EGONE ");
+    agent_end(&to);
+}
+
 /* The same with longer waits than the time, and with a publisher that sends now and then. */
 static void test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up(void **state)
 {
@@ -378,6 +406,7 @@ static int run(void)
         AGENT_TEST(test_subscriber__that_has_just_joined__looks_often_for_a_while),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
         AGENT_TEST(test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time),
+        AGENT_TEST(test_subscribers__waiting_by_turns_without_a_broker__are_told_in_time),
         AGENT_TEST(test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up),
         AGENT_TEST(test_publisher__waiting_in_slices_without_a_broker__is_told_in_time),
     };

@@ -9,6 +9,7 @@ struct set {
     struct lshm_subscriber *const *items;
     size_t count;
     size_t first; /* where a look begins: behind the one that was found last */
+    struct lshm_subscriber *last; /* whose time without a broker began last */
 };
 
 /* The index of one that has something; count: none has. */
@@ -35,23 +36,36 @@ static bool any_is_ready(void *port)
     return find(set, is_ready) < set->count;
 }
 
-/* Whether a wait that brings nothing has an end: 0 or −LSHM_EGONE. */
-static int wait_alone(const struct set *set)
+static int wait_alone(struct lshm_subscriber *subscriber)
 {
-    struct lshm_subscriber *subscriber = set->items[0];
-    struct lsi_account sum = { 0 };
+    struct lsi_account sum = subscriber->before;
 
-    /* RLX: set once. */
-    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->context->broken) == 0))
-        return 0;
-    for (size_t i = 0; i < set->count; i++) {
-        lsi_account_add(&sum, &set->items[i]->before);
-        for (uint32_t k = 0; k < set->items[i]->links_count; k++)
-            if (set->items[i]->links[k] != NULL)
-                lsi_account_add(&sum, &set->items[i]->links[k]->account);
-    }
+    for (uint32_t i = 0; i < subscriber->links_count; i++)
+        if (subscriber->links[i] != NULL)
+            lsi_account_add(&sum, &subscriber->links[i]->account);
     return lsi_wait_alone(subscriber->context, &subscriber->alone,
                           sum.taken + lsi_account_lost(&sum));
+}
+
+/* Whether a wait that brings nothing has an end: 0 or −LSHM_EGONE. It has when that of the one has
+ * that got something last; set->last says which. */
+static int all_wait_alone(struct set *set)
+{
+    int result = 0;
+
+    set->last = set->items[0];
+    /* RLX: set once. */
+    if (LSI_LIKELY(lsi_load_relaxed(&set->last->context->broken) == 0))
+        return 0;
+    for (size_t i = 0; i < set->count; i++) {
+        int r = wait_alone(set->items[i]);
+
+        if (i == 0 || set->items[i]->alone.since_ns > set->last->alone.since_ns) {
+            set->last = set->items[i];
+            result = r;
+        }
+    }
+    return result;
 }
 
 static bool none_has_rings(const struct set *set)
@@ -88,7 +102,8 @@ static int wait_for_message(struct set *set, int64_t timeout_ns)
         now = lsi_now_ns();
     }
     do {
-        int woken = lsi_wait(subscriber->context, any_is_ready, set, &subscriber->alone, deadline);
+        int woken = lsi_wait(subscriber->context, any_is_ready, set, &set->last->alone,
+                             deadline);
 
         if ((index = find(set, lsi_subscriber_has)) < set->count)
             return (int)index + 1;
@@ -108,7 +123,7 @@ static int wait_in(struct set *set, int64_t timeout_ns)
 
     if (index < set->count)
         return (int)index + 1;
-    r = wait_alone(set);
+    r = all_wait_alone(set);
     if (r < 0 || timeout_ns == 0)
         return r;
     for (size_t i = 0; i < set->count; i++)
