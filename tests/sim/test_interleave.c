@@ -8,23 +8,8 @@
  * LSHM_TEST_SEED sets the seed, LSHM_TEST_RUNS the schedules per test.
  * covers: P0 P1 C1 J1 R1 R2 R3 W1 W2 W3 G1 G2 G3 G4 G5 G6 G8
  */
-#include "explore.h"
+#include "core_sim.h"
 
-#include "core/cell.c"
-#include "core/reclaim.c"
-#include "core/ring.c"
-#include "core/roster.c"
-#include "core/seqset.c"
-#include "core/slots.c"
-#include "core/window.c"
-
-#include "core_rig.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#define RUNS 150 /* each switch of stacks costs it much */
-#else
-#define RUNS 2500
-#endif
 #define ENTRIES 4u
 #define ENTRY_BYTES 128u
 #define SLOTS 6u
@@ -62,18 +47,9 @@ static void world_init(uint64_t messages, uint32_t history)
     for (uint32_t i = 0; i < CELLS; i++)
         lst_cell_new(&w.pub, i, HOLDS);
     lst_parts(&w.pub, 1);
-    sim.shared_count = 0;
     sim.broken = NULL;
-    sim_share(&w.pub.ring->tail, 8);
-    sim_share(&w.pub.ring->horizon, 8);
-    sim_share(&w.pub.ring->waiting, 16);
-    sim_share(w.pub.entries, (size_t)ENTRIES * ENTRY_BYTES);
-    sim_share(w.pub.parts[0], LSHM_ROSTER_ROWS * sizeof(struct lshm_roster_row));
-    sim_share(&w.pub.record, sizeof w.pub.record);
+    sim_share_pub(&w.pub, CELLS, HOLDS);
     sim_share(w.payload, sizeof w.payload);
-    sim_share(w.pub.sleep, sizeof w.pub.sleep);
-    for (uint32_t i = 0; i < CELLS; i++)
-        sim_share(w.pub.cells[i], (size_t)lsi_cell_lines(HOLDS) * LSHM_LINE_BYTES);
 }
 
 /* Readers. */
@@ -500,11 +476,6 @@ static void run_rows(void)
 
 /* All. */
 
-static void explore(void (*run)(void), bool weak)
-{
-    sim_explore(run, weak, RUNS);
-}
-
 static void spinning(void)
 {
     run_world(false, 0);
@@ -523,43 +494,43 @@ static void sleeping(void)
 static void test_interleave__joins_and_holds__nothing_is_freed_too_early(void **state)
 {
     (void)state;
-    explore(spinning, false);
-    explore(with_history, false);
+    sim_explore(spinning, false, RUNS);
+    sim_explore(with_history, false, RUNS);
 }
 
 static void test_interleave__joins_and_holds_on_a_weak_machine__the_same(void **state)
 {
     (void)state;
-    explore(spinning, true);
-    explore(with_history, true);
+    sim_explore(spinning, true, RUNS);
+    sim_explore(with_history, true, RUNS);
 }
 
 static void test_interleave__holds_come_and_go__none_is_missed(void **state)
 {
     (void)state;
-    explore(run_holds, false);
-    explore(run_holds, true);
+    sim_explore(run_holds, false, RUNS);
+    sim_explore(run_holds, true, RUNS);
 }
 
 static void test_interleave__sleepers__all_are_woken(void **state)
 {
     (void)state;
-    explore(sleeping, false);
-    explore(sleeping, true);
+    sim_explore(sleeping, false, RUNS);
+    sim_explore(sleeping, true, RUNS);
 }
 
 static void test_interleave__overwritten_entries__are_never_mixed(void **state)
 {
     (void)state;
-    explore(run_overwritten, false);
-    explore(run_overwritten, true);
+    sim_explore(run_overwritten, false, RUNS);
+    sim_explore(run_overwritten, true, RUNS);
 }
 
 static void test_interleave__rows_used_again__are_read_whole_and_in_the_end(void **state)
 {
     (void)state;
-    explore(run_rows, false);
-    explore(run_rows, true);
+    sim_explore(run_rows, false, RUNS);
+    sim_explore(run_rows, true, RUNS);
 }
 
 int main(void)
