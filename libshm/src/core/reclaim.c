@@ -213,8 +213,9 @@ static uint64_t settle_horizon(struct lsi_publication *p, uint64_t wanted)
     /* RLX: ordered by the fence; joiners and lossy readers read it after theirs. */
     lsi_store_relaxed(shared, wanted);
     /* DIE G1: horizon announced, nothing freed: joiners start later than they could have. */
-    /* ORD G2 full -> J1, Y1: a reader whose cursor or mark we do not see below sees this horizon;
-     * without it, it joins at, or takes, a message that we free. */
+    /* ORD G2 full -> J1, Y1, C3: a reader whose cursor or mark we do not see below sees this
+     * horizon; without it, it joins at, or takes, a message that we free. Who finds an entry
+     * written over sees what we have seen of the broker. */
     lsi_fence_full();
     lowest = sync(p) ? lsi_publication_gate(p) : p->committed;
     if (lowest >= wanted)

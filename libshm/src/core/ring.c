@@ -160,8 +160,12 @@ int lsi_ring_take(const struct lsi_ring_reader *reader, uint64_t seq,
     /* ORD C2 acquire <- P0: what was copied is older than this look at the commit word. */
     lsi_fence_acquire();
     /* RLX: after C2. */
-    if (lsi_load_relaxed(&entry->commit) != seq + 1)
+    if (lsi_load_relaxed(&entry->commit) != seq + 1) {
+        /* ORD C3 acquire <- G2: who asks next why this was written over finds the answer on the
+         * board; without it, an eviction looks like a publisher that breaks the rules. */
+        lsi_fence_acquire();
         return LSI_RING_LAPPED;
+    }
     return too_long ? LSI_RING_CORRUPT : LSI_RING_TAKEN;
 }
 
