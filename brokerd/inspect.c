@@ -37,6 +37,7 @@ void inspect_status(struct broker *broker, struct client *client,
         .publishers_max = REGISTRY_PUBLISHERS_MAX,
         .subscribers_max = REGISTRY_SUBSCRIBERS_MAX,
         .client_bytes_max = quota_client_bytes(broker),
+        .topic_bytes_max = registry->topic_bytes_max,
         .version = LSHM_VERSION,
     };
 

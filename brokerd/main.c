@@ -23,6 +23,7 @@ static const char help[] =
     "  --foreground         stay in the foreground and log to stderr\n"
     "  --drain SECONDS      how long clients get to leave after SIGTERM (2)\n"
     "  --client-bytes SIZE  memory one client may own, like 512M or 4G (half of what is free)\n"
+    "  --topic-bytes SIZE   memory the publishers of one topic may own together (no limit)\n"
     "  --clients-max COUNT  clients that may attach (1024)\n"
     "  --config FILE        settings, such as 'drain = 5'; else " SETTINGS_FILE "\n"
     "  --check-config       print the settings that would be in force, and exit\n"
@@ -46,6 +47,7 @@ static const struct option names[] = {
     {"foreground", no_argument, NULL, OPTION_FOREGROUND},
     {"drain", required_argument, NULL, OPTION_SETTING},
     {"client-bytes", required_argument, NULL, OPTION_SETTING},
+    {"topic-bytes", required_argument, NULL, OPTION_SETTING},
     {"clients-max", required_argument, NULL, OPTION_SETTING},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},

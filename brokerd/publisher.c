@@ -76,7 +76,8 @@ static int plan(struct broker *broker, struct client *client,
                        (unsigned long long)bad.min, (unsigned long long)bad.max);
         return 0;
     }
-    status = quota_check(broker, client, lsi_geometry_bytes(ret_geometry), text, sizeof(text));
+    status = quota_check_topic(broker, client, topic_find_name(broker, request->topic),
+                               lsi_geometry_bytes(ret_geometry), text, sizeof(text));
     if (status < 0) {
         session_refuse(broker, client, &request->header, status, "%s", text);
         return 0;

@@ -6,6 +6,7 @@
 
 #include <lshm/error.h>
 
+#include "ctl/geometry.h"
 #include "os/memory.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -48,4 +49,32 @@ int quota_check(struct broker *broker, const struct client *client, uint64_t byt
         return -ENOMEM;
     }
     return 0;
+}
+
+uint64_t quota_topic_bytes(const struct topic *topic)
+{
+    const struct publisher *publisher;
+    uint64_t bytes = 0;
+
+    LIST_FOREACH (publisher, &topic->publishers, of_topic)
+        bytes += lsi_geometry_bytes(&publisher->record->geometry);
+    return bytes;
+}
+
+int quota_check_topic(struct broker *broker, const struct client *client,
+                      const struct topic *topic, uint64_t bytes, char *ret_text,
+                      size_t text_bytes)
+{
+    const uint64_t quota = broker->registry->topic_bytes_max;
+    const uint64_t used = topic && quota != 0 ? quota_topic_bytes(topic) : 0;
+
+    if (quota != 0 && (bytes > quota || used > quota - bytes)) {
+        snprintf(ret_text, text_bytes,
+                 "quota topic-bytes: %llu MiB asked for, %llu MiB owned by the topic's %u "
+                 "publishers already, %llu MiB allowed; use fewer or smaller slots, or start "
+                 "brokerd with a larger --topic-bytes",
+                 mib(bytes), mib(used), topic ? topic->publisher_count : 0, mib(quota));
+        return -LSHM_EQUOTA;
+    }
+    return quota_check(broker, client, bytes, ret_text, text_bytes);
 }

@@ -246,7 +246,7 @@ static int plan(struct broker *broker, struct client *client, struct publisher *
                        mib(bytes), mib(owned), mib(geometry.memory_max));
         return 0;
     }
-    status = quota_check(broker, client, bytes, text, sizeof(text));
+    status = quota_check_topic(broker, client, publisher->topic, bytes, text, sizeof(text));
     if (status < 0) {
         session_refuse(broker, client, &request->header, status, "%s", text);
         return 0;

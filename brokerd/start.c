@@ -332,6 +332,7 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     registry->start_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
     registry->clients_max = options->clients_max;
     registry->client_bytes_max = options->client_bytes_max;
+    registry->topic_bytes_max = options->topic_bytes_max;
     log_open();
     ret_keeper->registry = registry;
     ret_keeper->drain_ns = options->drain_ns;

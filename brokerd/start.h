@@ -11,6 +11,7 @@ struct options {
     int is_foreground;
     uint64_t drain_ns;
     uint64_t client_bytes_max; /* 0: half of what is available */
+    uint64_t topic_bytes_max;  /* 0: none */
     uint64_t clients_max;
 };
 

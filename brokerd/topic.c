@@ -20,21 +20,26 @@ static void init(struct topic *topic, struct topic_record *record)
     LIST_INIT(&topic->subscribers);
 }
 
-struct topic *topic_get(struct broker *broker, const char *name)
+struct topic *topic_find_name(struct broker *broker, const char *name)
 {
     struct topic_record wanted_record = {0};
     struct topic wanted = {.record = &wanted_record};
-    struct topic_record *record;
-    struct topic *topic;
 
     lsi_ctl_set_text(wanted_record.name, sizeof(wanted_record.name), name);
-    topic = RB_FIND(topic_tree, &broker->topic_tree, &wanted);
+    return RB_FIND(topic_tree, &broker->topic_tree, &wanted);
+}
+
+struct topic *topic_get(struct broker *broker, const char *name)
+{
+    struct topic_record *record;
+    struct topic *topic = topic_find_name(broker, name);
+
     if (topic)
         return topic;
     record = table_take(&broker->tables[TABLE_TOPICS]);
     if (!record)
         return NULL;
-    memcpy(record->name, wanted_record.name, sizeof(record->name));
+    lsi_ctl_set_text(record->name, sizeof(record->name), name);
     record_set_state(&record->record, TOPIC_USED);
     topic = BROKER_PRIVATE(broker, TABLE_TOPICS, topics, record);
     init(topic, record);

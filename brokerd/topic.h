@@ -10,6 +10,8 @@ int topic_compare(const struct topic *a, const struct topic *b);
 
 /* Finds or makes it; NULL: too many. The name is a topic name. */
 struct topic *topic_get(struct broker *broker, const char *name);
+/* NULL: there is none of that name. */
+struct topic *topic_find_name(struct broker *broker, const char *name);
 /* After a change of worker. */
 void topic_rebuild(struct broker *broker, struct topic *topic);
 /* A port has gone: so does the topic, when it was the last. */

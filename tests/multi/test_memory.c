@@ -262,6 +262,83 @@ static void test_memory__limit_used_by_another_size__that_is_given_back(void **s
     agent_end(&from);
 }
 
+/* All publishers of a topic together, what they open with and what they grow by. */
+static void test_memory__quota_of_a_topic__names_use_and_fix(void **state)
+{
+    char setting[] = "--topic-bytes=6M";
+    struct agent from[2], to;
+
+    (void)state;
+    lst_must(lst_broker_stop(&agent_rig.broker));
+    lst_must(lst_broker_start_with(&agent_rig.broker, agent_rig.fixture->dir, setting));
+    agent_start(&to);
+    (void)agent_do(&to, "sub test/grow window=16");
+    for (int i = 0; i < 2; i++) {
+        agent_start(&from[i]);
+        (void)agent_do(&from[i], "pub test/grow payload=%u memory=%u ring=16", MIB, 64 * MIB);
+    }
+    assert_int_equal(agent_do(&from[0], "send 0 4 min=%u max=%u", MIB, MIB), 4);
+    assert_int_equal(agent_do(&from[1], "send 0 1 min=%u max=%u", MIB, MIB), 1);
+    agent_tell(&from[1], "send 0 1 min=%u max=%u", MIB, MIB);
+    agent_hear_no(&from[1], "LSHM_EAGAIN");
+    agent_tell(&from[1], "pub test/grow payload=%u slots=2", MIB);
+    agent_hear_no(&from[1], "LSHM_EQUOTA");
+    assert_non_null(strstr(from[1].line, "quota topic-bytes: 3 MiB asked for, 6 MiB owned"));
+    assert_non_null(strstr(from[1].line, "--topic-bytes"));
+    (void)agent_do(&from[1], "pub test/other payload=%u slots=2", MIB);
+    assert_int_equal(agent_do(&to, "take 0 5"), 5);
+    assert_int_equal(agent_do(&from[0], "trim 0"), 4 * MIB);
+    assert_int_equal(agent_do(&to, "none 0"), 0);
+    pause_ms(150); /* it asks again */
+    assert_int_equal(agent_do(&from[1], "send 0 4 min=%u max=%u", MIB, MIB), 4);
+    assert_int_equal(agent_do(&to, "take 0 4"), 4);
+    for (int i = 0; i < 2; i++)
+        agent_end(&from[i]);
+    agent_end(&to);
+}
+
+/* An inspector sees which segments there are; a client that only attaches has hardly any memory. */
+static void test_memory__who_uses_what__is_seen(void **state)
+{
+    const struct lshm_context_options at = { .size = sizeof at,
+                                             .socket = agent_rig.broker.socket_path };
+    struct lshm_inspector *inspector;
+    struct lshm_publisher_info publisher;
+    struct lshm_segment_info segments[8];
+    struct agent from, idle;
+    uint64_t before;
+
+    (void)state;
+    before = region_bytes();
+    agent_start(&idle);
+    assert_in_range(region_bytes() - before, 1, 64 * 1024);
+    agent_start(&from);
+    (void)agent_do(&from, "pub test/grow payload=%u slots=3 memory=%u", MIB, 64 * MIB);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(agent_do(&from, "send 0 1 min=%d max=%d", 3000, 3000), 1);
+    (void)agent_do(&idle, "sub test/grow window=16");
+    assert_int_equal(agent_do(&from, "send 0 5 min=%u max=%u", MIB, MIB), 5);
+    assert_int_equal(lshm_inspector_open(&at, NULL, &inspector), 0);
+    assert_int_equal(lshm_inspector_list_publishers(inspector, &publisher, 1), 1);
+    assert_int_equal(lshm_inspector_list_segments(inspector, segments, 8), 2);
+    lshm_inspector_close(inspector);
+    assert_int_equal(publisher.memory_max, 64 * MIB);
+    assert_int_equal(publisher.slots, 6);
+    assert_int_equal(publisher.slots_window, 5);
+    assert_int_equal(publisher.grown_bytes, 3 * MIB);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(segments[i].publisher, publisher.publisher);
+        assert_int_equal(segments[i].number, i + 1);
+        assert_int_equal(segments[i].grown, i);
+        assert_int_equal(segments[i].slots, 3);
+        assert_int_equal(segments[i].slot_bytes, MIB);
+        assert_int_equal(segments[i].bytes, 3 * MIB);
+    }
+    assert_int_equal(agent_do(&idle, "take 0 5"), 5);
+    agent_end(&idle);
+    agent_end(&from);
+}
+
 static uint64_t available_bytes(void)
 {
     unsigned long long kib = 0;
@@ -493,6 +570,8 @@ static int run(void)
         AGENT_TEST(test_memory__at_its_limit__refused_with_the_cause),
         AGENT_TEST(test_memory__given_back__bytes_come_back_exactly),
         AGENT_TEST(test_memory__limit_used_by_another_size__that_is_given_back),
+        AGENT_TEST(test_memory__quota_of_a_topic__names_use_and_fix),
+        AGENT_TEST(test_memory__who_uses_what__is_seen),
         AGENT_TEST(test_memory__zero_bytes_to_one_gib__arrive),
         AGENT_TEST(test_memory__worker_killed_while_it_grows__nothing_is_lost),
         AGENT_TEST(test_memory__worker_killed_while_memory_goes_back__it_goes),

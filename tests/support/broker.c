@@ -34,16 +34,11 @@ static bool is_ready_or_ended(void *arg)
     return lst_child_has_ended(&broker->process) || accepts(broker->socket_path);
 }
 
-int lst_broker_start(struct lst_broker *broker, const char *dir)
-{
-    return lst_broker_start_within(broker, dir, LST_DEADLINE_MS);
-}
-
-int lst_broker_start_within(struct lst_broker *broker, const char *dir, int timeout_ms)
+static int start(struct lst_broker *broker, const char *dir, char *setting, int timeout_ms)
 {
     const char *program = getenv("LSHM_TEST_BROKERD");
     char name[] = "brokerd", foreground[] = "--foreground", socket_option[] = "--socket";
-    char *argv[] = {name, foreground, socket_option, broker->socket_path, NULL};
+    char *argv[] = {name, foreground, socket_option, broker->socket_path, setting, NULL};
 
     if (!program) {
         program = LST_BROKERD;
@@ -69,6 +64,21 @@ int lst_broker_start_within(struct lst_broker *broker, const char *dir, int time
         return lst_complain(-ECHILD, "%s ended with %d", program, code);
     }
     return 0;
+}
+
+int lst_broker_start(struct lst_broker *broker, const char *dir)
+{
+    return start(broker, dir, NULL, LST_DEADLINE_MS);
+}
+
+int lst_broker_start_with(struct lst_broker *broker, const char *dir, char *setting)
+{
+    return start(broker, dir, setting, LST_DEADLINE_MS);
+}
+
+int lst_broker_start_within(struct lst_broker *broker, const char *dir, int timeout_ms)
+{
+    return start(broker, dir, NULL, timeout_ms);
 }
 
 int lst_broker_stop(struct lst_broker *broker)

@@ -126,6 +126,8 @@ int lst_expect(const char *line);
  * $LSHM_TEST_BROKERD, else the one of this build.
  */
 int lst_broker_start(struct lst_broker *broker, const char *dir);
+/* With one more option, as --name=value. */
+int lst_broker_start_with(struct lst_broker *broker, const char *dir, char *setting);
 int lst_broker_start_within(struct lst_broker *broker, const char *dir, int timeout_ms);
 
 /* SIGTERM; -EPROTO if it does not exit with 0. Teardown sees what files it leaves. */

@@ -81,6 +81,7 @@ static void print_json(const struct lshm_broker_status *s)
     json_number(&json, "publishers_max", s->publishers_max);
     json_number(&json, "subscribers_max", s->subscribers_max);
     json_number(&json, "client_bytes_max", s->client_bytes_max);
+    json_figure(&json, "topic_bytes_max", s->topic_bytes_max ? s->topic_bytes_max : LSHM_UNKNOWN);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         json_limit(&json, options[i].name, limit_of(s, i));
     json_end(&json);
@@ -111,6 +112,9 @@ static void print_text(const struct lshm_broker_status *s)
     printf("memory       %s in %s regions; at most %s for one client (brokerd --client-bytes)\n",
            text_bytes(a, s->region_bytes), text_count(b, s->regions),
            text_bytes((char[TEXT_FIGURE_BYTES]){ 0 }, s->client_bytes_max));
+    if (s->topic_bytes_max != 0)
+        printf("             at most %s for one topic (brokerd --topic-bytes)\n",
+               text_bytes(a, s->topic_bytes_max));
     puts("\noption of a port, least, most, default");
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         const struct lshm_limit *limit = limit_of(s, i);

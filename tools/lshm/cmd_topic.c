@@ -13,6 +13,7 @@ const char usage_topic[] =
     "\n"
     "ls    all topics: their ports, what their publishers have published, lost messages.\n"
     "info  one topic: each publisher's slots by state, each subscriber's position.\n"
+    "      MEMORY is what it is charged for, GROWN the part that came on demand and may go.\n"
     "      AHEAD is published and not yet taken; '?' cannot be seen from outside.\n"
     "\n"
     "  lshm topic ls\n"
@@ -106,6 +107,25 @@ static void json_client(struct json *json, const struct arena *arena, uint64_t c
     json_figure(json, "pid", c != NULL ? c->pid : LSHM_UNKNOWN);
 }
 
+static void json_segments(struct json *json, const struct arena *arena, uint64_t publisher)
+{
+    json_array(json, "segments");
+    for (int i = 0; i < arena->segment_count; i++) {
+        const struct lshm_segment_info *s = &arena->segments[i];
+
+        if (s->publisher != publisher)
+            continue;
+        json_object(json, NULL);
+        json_number(json, "number", s->number);
+        json_number(json, "bytes", s->bytes);
+        json_number(json, "slot_bytes", s->slot_bytes);
+        json_number(json, "slots", s->slots);
+        json_boolean(json, "grown", s->grown);
+        json_end(json);
+    }
+    json_end(json);
+}
+
 static void json_publisher(struct json *json, const struct arena *arena,
                            const struct lshm_publisher_info *p)
 {
@@ -123,6 +143,8 @@ static void json_publisher(struct json *json, const struct arena *arena,
     json_figure(json, "aborts", p->aborts);
     json_figure(json, "unmapped", p->unmapped);
     json_number(json, "memory_bytes", p->memory_bytes);
+    json_number(json, "grown_bytes", p->grown_bytes);
+    json_figure(json, "memory_max", p->memory_max ? p->memory_max : LSHM_UNKNOWN);
     json_number(json, "ring_entries", p->ring_entries);
     json_number(json, "entry_bytes", p->entry_bytes);
     json_number(json, "slot_bytes", p->slot_bytes);
@@ -134,6 +156,7 @@ static void json_publisher(struct json *json, const struct arena *arena,
     json_figure(json, "limbo", p->slots_limbo);
     json_figure(json, "quarantine", p->slots_quarantine);
     json_end(json);
+    json_segments(json, arena, p->publisher);
     json_end(json);
 }
 
@@ -198,7 +221,8 @@ static void publishers_table(const struct tool *tool, const struct arena *arena,
 {
     static const char *const headers[] = { ">PUBLISHER", "CLIENT",  ">PUBLISHED", ">BYTES",
                                            ">SLOT",      ">SLOTS",  ">FREE",      ">LOANED",
-                                           ">WINDOW",    ">LIMBO",  ">REFUSED",   "STATE" };
+                                           ">WINDOW",    ">LIMBO",  ">REFUSED",   ">MEMORY",
+                                           ">GROWN",     "STATE" };
     char figure[TEXT_FIGURE_BYTES];
     struct table table;
 
@@ -219,6 +243,8 @@ static void publishers_table(const struct tool *tool, const struct arena *arena,
         table_cell(&table, "%s", text_count(figure, p->slots_window));
         table_cell(&table, "%s", text_count(figure, p->slots_limbo));
         table_cell(&table, "%s", text_count(figure, p->refused));
+        table_cell(&table, "%s", text_bytes(figure, p->memory_bytes));
+        table_cell(&table, "%s", text_bytes(figure, p->grown_bytes));
         table_cell(&table, "%s", p->dead ? "dead" : p->waiting == LSHM_UNKNOWN_32 ? "?"
                                  : p->waiting ? "waits for room" : "running");
     }

@@ -38,6 +38,7 @@ int tool_open_inspector(const struct tool *tool, struct lshm_inspector **ret_ins
 LIST_FUNCTION(clients, lshm_client_info)
 LIST_FUNCTION(topics, lshm_topic_info)
 LIST_FUNCTION(publishers, lshm_publisher_info)
+LIST_FUNCTION(segments, lshm_segment_info)
 LIST_FUNCTION(subscribers, lshm_subscriber_info)
 LIST_FUNCTION(holders, lshm_holder_info)
 
@@ -54,7 +55,8 @@ int arena_load(const struct tool *tool, const char *topic, struct arena *ret_are
     r = topic == NULL ? 0 : lshm_inspector_find_topic(inspector, topic, &error, &a->topic);
     if (r == 0 && (r = a->client_count = list_clients(inspector, &a->clients)) >= 0 &&
         (r = a->topic_count = list_topics(inspector, &a->topics)) >= 0 &&
-        (r = a->publisher_count = list_publishers(inspector, &a->publishers)) >= 0)
+        (r = a->publisher_count = list_publishers(inspector, &a->publishers)) >= 0 &&
+        (r = a->segment_count = list_segments(inspector, &a->segments)) >= 0)
         r = a->subscriber_count = list_subscribers(inspector, &a->subscribers);
     lshm_inspector_close(inspector);
     if (r >= 0)
@@ -68,6 +70,7 @@ void arena_free(struct arena *arena)
     free(arena->clients);
     free(arena->topics);
     free(arena->publishers);
+    free(arena->segments);
     free(arena->subscribers);
     *arena = (struct arena){ 0 };
 }

@@ -86,6 +86,7 @@ int tool_open_inspector(const struct tool *tool, struct lshm_inspector **ret_ins
 int list_clients(struct lshm_inspector *inspector, struct lshm_client_info **ret_infos);
 int list_topics(struct lshm_inspector *inspector, struct lshm_topic_info **ret_infos);
 int list_publishers(struct lshm_inspector *inspector, struct lshm_publisher_info **ret_infos);
+int list_segments(struct lshm_inspector *inspector, struct lshm_segment_info **ret_infos);
 int list_subscribers(struct lshm_inspector *inspector, struct lshm_subscriber_info **ret_infos);
 int list_holders(struct lshm_inspector *inspector, struct lshm_holder_info **ret_infos);
 /* What is known of a broker, for commands that join lists. */
@@ -93,12 +94,13 @@ struct arena {
     struct lshm_client_info *clients;
     struct lshm_topic_info *topics;
     struct lshm_publisher_info *publishers;
+    struct lshm_segment_info *segments;
     struct lshm_subscriber_info *subscribers;
-    int client_count, topic_count, publisher_count, subscriber_count;
+    int client_count, topic_count, publisher_count, segment_count, subscriber_count;
     struct lshm_topic_info topic; /* the one asked for */
 };
 /*
- * Opens an inspector, finds the topic (NULL: none is asked for), loads all four, closes it: 0, or
+ * Opens an inspector, finds the topic (NULL: none is asked for), loads all five, closes it: 0, or
  * an exit code after a message.
  */
 int arena_load(const struct tool *tool, const char *topic, struct arena *ret_arena);

@@ -65,6 +65,7 @@ struct lshm_broker_status {
     struct lshm_limit history;
     struct lshm_limit window;        /* of each subscriber: */
     struct lshm_limit holds;
+    uint64_t topic_bytes_max;        /* of all publishers of a topic; 0: no limit */
 };
 int lshm_inspector_get_status(struct lshm_inspector *inspector, struct lshm_broker_status *status);
 
@@ -105,7 +106,9 @@ struct lshm_publisher_info {
     uint64_t aborts;         /* loans given back unpublished */
     uint64_t unmapped;       /* readers it could not map yet: nothing is reclaimed meanwhile */
     uint64_t memory_bytes;   /* ring and segments */
-    uint64_t slot_bytes;
+    uint64_t grown_bytes;    /* of these, segments that came later and may go */
+    uint64_t memory_max;     /* what its segments may grow to; 0: it does not grow */
+    uint64_t slot_bytes;     /* of its largest slots */
     uint64_t slots;          /* and by state: */
     uint64_t slots_free;
     uint64_t slots_loaned;
@@ -116,6 +119,15 @@ struct lshm_publisher_info {
     uint32_t entry_bytes;
     uint32_t waiting;        /* sleeps for room right now; LSHM_UNKNOWN_32 */
     uint32_t dead;           /* its process is gone; readers are still draining it */
+};
+
+struct lshm_segment_info {
+    uint64_t publisher;
+    uint64_t number;         /* as in handles, from 1; used again when it has gone */
+    uint64_t bytes;
+    uint64_t slot_bytes;
+    uint32_t slots;
+    uint32_t grown;          /* 1: came later, and may go; 0: made with the ring */
 };
 
 struct lshm_subscriber_info { /* one for each publisher that a subscriber reads, else one in all */
@@ -167,6 +179,8 @@ int lshm_inspector_list_topics(struct lshm_inspector *inspector, struct lshm_top
                                size_t count);
 int lshm_inspector_list_publishers(struct lshm_inspector *inspector,
                                    struct lshm_publisher_info *infos, size_t count);
+int lshm_inspector_list_segments(struct lshm_inspector *inspector,
+                                 struct lshm_segment_info *infos, size_t count);
 int lshm_inspector_list_subscribers(struct lshm_inspector *inspector,
                                     struct lshm_subscriber_info *infos, size_t count);
 int lshm_inspector_list_holders(struct lshm_inspector *inspector, struct lshm_holder_info *infos,

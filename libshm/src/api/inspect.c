@@ -209,6 +209,7 @@ LSI_API int lshm_inspector_get_status(struct lshm_inspector *inspector,
     s.clients_max = from->clients_max;
     s.topics_max = from->topics_max;
     s.client_bytes_max = from->client_bytes_max;
+    s.topic_bytes_max = from->topic_bytes_max;
     s.publishers_max = from->publishers_max;
     s.subscribers_max = from->subscribers_max;
     s.abi_major = inspector->abi_major;

@@ -53,6 +53,15 @@ LSI_API int lshm_inspector_list_clients(struct lshm_inspector *inspector,
     return lsi_inspector_end(inspector, n);
 }
 
+static uint64_t grown_bytes(const struct lsi_ctl_geometry *geometry)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = geometry->segment_count; i < LSI_CTL_SEGMENTS; i++)
+        bytes += geometry->segments[i].bytes;
+    return bytes;
+}
+
 static void fill_publisher(struct lshm_inspector *inspector,
                            const struct lsi_ctl_publisher_record *record,
                            struct lshm_publisher_info *info)
@@ -70,6 +79,8 @@ static void fill_publisher(struct lshm_inspector *inspector,
         .aborts = ring.aborts,
         .unmapped = ring.unmapped,
         .memory_bytes = record->memory_bytes,
+        .grown_bytes = grown_bytes(&record->geometry),
+        .memory_max = record->geometry.memory_max,
         .slot_bytes = record->geometry.slot_bytes,
         .slots = lsi_geometry_slots(&record->geometry),
         .slots_free = ring.in_state[LSHM_SLOT_FREE],
@@ -97,6 +108,44 @@ LSI_API int lshm_inspector_list_publishers(struct lshm_inspector *inspector,
         fill_publisher(inspector, &records[i], &infos[i]);
     free(records);
     return lsi_inspector_end(inspector, n);
+}
+
+/* The segments of one publisher, from infos[at] on: where the next one's begin. */
+static int fill_segments(const struct lsi_ctl_publisher_record *record,
+                         struct lshm_segment_info *infos, size_t count, int at)
+{
+    for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++) {
+        const struct lsi_ctl_segment *segment = &record->geometry.segments[i];
+
+        if (segment->slot_count == 0)
+            continue;
+        if ((size_t)at < count)
+            infos[at] = (struct lshm_segment_info){
+                .publisher = record->publisher,
+                .number = i + 1,
+                .bytes = segment->bytes,
+                .slot_bytes = segment->slot_bytes,
+                .slots = segment->slot_count,
+                .grown = i >= record->geometry.segment_count,
+            };
+        at++;
+    }
+    return at;
+}
+
+LSI_API int lshm_inspector_list_segments(struct lshm_inspector *inspector,
+                                         struct lshm_segment_info *infos, size_t count)
+{
+    struct lsi_ctl_publisher_record *records = NULL;
+    int segments = 0, n = lsi_inspector_begin(inspector);
+
+    if (n < 0)
+        return n;
+    n = lsi_inspector_collect(inspector, LSI_CTL_LIST_PUBLISHERS, (void **)&records);
+    for (int i = 0; i < n; i++)
+        segments = fill_segments(&records[i], infos, count, segments);
+    free(records);
+    return lsi_inspector_end(inspector, n < 0 ? n : segments);
 }
 
 static int compare_numbers(uint64_t a, uint64_t b)

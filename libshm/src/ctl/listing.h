@@ -25,6 +25,7 @@ struct lsi_ctl_status_reply {
     uint64_t publishers_max;
     uint64_t subscribers_max;
     uint64_t client_bytes_max;
+    uint64_t topic_bytes_max; /* 0: none */
     char version[32];
 };
 
