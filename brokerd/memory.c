@@ -9,6 +9,7 @@
 
 #include "keeper.h"
 #include "os/memory.h"
+#include "os/pages.h"
 #include "os/seal.h"
 
 #define ARENA_CLASS_BYTES_MIN 8192u
@@ -91,7 +92,10 @@ static int create(struct broker *broker, const struct region_wish *wish, struct 
     record->bytes = wish->bytes;
     record->reader_fd = REGION_NO_FD;
     status = is_own(record) ? arena_take(broker, wish->bytes, &record->offset) : 0;
-    if (status == 0)
+    if (status == 0 && wish->is_huge &&
+        lsi_pages_create_huge(kind_name(wish->kind), wish->bytes, &fd) == 0)
+        record->pages = LSI_CTL_PAGES_HUGETLB;
+    else if (status == 0)
         status = lsi_memory_create(kind_name(wish->kind), wish->bytes, &fd);
     if (status < 0) {
         table_give(&broker->tables[TABLE_REGIONS], record);

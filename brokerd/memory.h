@@ -21,6 +21,7 @@ struct region_wish {
     uint64_t client; /* 0: the broker's own */
     uint64_t port;
     uint64_t bytes;
+    int is_huge; /* huge pages, if enough are reserved; bytes are multiples of them */
 };
 
 /* A broker-written region, mapped, with its header, sealed. 0 or −errno, −LSHM_ELIMIT. */

@@ -154,7 +154,9 @@ static int make_region(struct broker *broker, struct publisher *publisher, uint3
                                .part = part,
                                .client = publisher->record->client,
                                .port = publisher_number(broker, publisher),
-                               .bytes = bytes};
+                               .bytes = bytes,
+                               .is_huge = kind == LSHM_REGION_SEGMENT &&
+                                          publisher->record->geometry.is_huge};
     struct region *region;
     int status;
 
@@ -181,6 +183,8 @@ void publisher_adopt(struct broker *broker, struct region *region)
         geometry->ring_region = region_number(broker, region);
     else
         geometry->segments[region->record->part].region = region_number(broker, region);
+    if (region->record->kind == LSHM_REGION_SEGMENT)
+        geometry->segments[region->record->part].pages = region->record->pages;
     if (publisher->client)
         publisher->client->bytes += region->record->bytes;
 }
@@ -240,6 +244,14 @@ int publisher_mapped(struct broker *broker, struct publisher *publisher, struct 
     record_set_state(&publisher->record->record, PUBLISHER_SEALED);
     publisher_advance(broker, publisher);
     return 0;
+}
+
+void publisher_note_pages(struct publisher *publisher, struct region *region, uint32_t pages)
+{
+    if (region->record->pages != LSI_CTL_PAGES_NORMAL || pages != LSI_CTL_PAGES_HUGE)
+        return;
+    region->record->pages = pages;
+    publisher->record->geometry.segments[region->record->part].pages = pages;
 }
 
 static int write_record(struct broker *broker, struct publisher *publisher)

@@ -17,6 +17,8 @@ void publisher_close(struct broker *broker, struct client *client,
                      const struct lsi_ctl_port_close *request);
 /* MAPPED for a ring or a segment of it. 0 or −errno. */
 int publisher_mapped(struct broker *broker, struct publisher *publisher, struct region *region);
+/* What its writer says it got for a segment. */
+void publisher_note_pages(struct publisher *publisher, struct region *region, uint32_t pages);
 /* CREATED … LINKING: goes on, and answers when it is done. */
 void publisher_advance(struct broker *broker, struct publisher *publisher);
 /* Its readers drain what was committed; nothing more comes. */

@@ -89,7 +89,7 @@ struct region_record {
     int32_t fd;
     int32_t reader_fd;
     uint32_t is_acknowledged; /* parts: the client has it */
-    uint32_t reserved;
+    uint32_t pages;           /* LSI_CTL_PAGES_… */
 };
 
 enum topic_state { TOPIC_FREE = STATE_FREE, TOPIC_USED };

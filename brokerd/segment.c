@@ -167,7 +167,8 @@ static int send_memory(struct broker *broker, struct publisher *publisher, uint3
         .part = number,
         .client = publisher->record->client,
         .port = publisher_number(broker, publisher),
-        .bytes = publisher->record->geometry.segments[number].bytes};
+        .bytes = publisher->record->geometry.segments[number].bytes,
+        .is_huge = publisher->record->geometry.is_huge != 0};
     struct lsi_ctl_segment_reply reply;
     struct outgoing outgoing = {.packet = &reply,
                                 .bytes = sizeof(reply),

@@ -195,7 +195,8 @@ static void place_waiting(struct broker *broker, struct subscriber *subscriber)
 }
 
 /* One region that the client says it has mapped. 0 or −errno. */
-static int mapped_region(struct broker *broker, struct client *client, uint64_t number)
+static int mapped_region(struct broker *broker, struct client *client, uint64_t number,
+                         uint32_t pages)
 {
     struct region *region = region_find(broker, number);
     struct publisher *publisher;
@@ -205,6 +206,8 @@ static int mapped_region(struct broker *broker, struct client *client, uint64_t 
     if (!region || region->record->client != client_number(broker, client))
         return 0; /* gone meanwhile: closed, or failed */
     publisher = publisher_find(broker, region->record->port);
+    if (region->record->kind == LSHM_REGION_SEGMENT && publisher)
+        publisher_note_pages(publisher, region, pages);
     if (region->record->kind != LSHM_REGION_CONTROL)
         return publisher ? publisher_mapped(broker, publisher, region) : 0;
     status = client_part_mapped(broker, client, region);
@@ -230,7 +233,7 @@ static void mapped(struct broker *broker, struct client *client,
         return;
     }
     for (i = 0; status == 0 && i < packet->mapped.count; i++)
-        status = mapped_region(broker, client, packet->mapped.regions[i]);
+        status = mapped_region(broker, client, packet->mapped.regions[i], packet->mapped.pages);
     if (status < 0) {
         session_cut(broker, client, -LSHM_EPROTO,
                     "MAPPED for memory that it did not allocate (%s)", strerror(-status));

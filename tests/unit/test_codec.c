@@ -212,7 +212,7 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&requests[0], lsi_ctl_hello, name, 'x'),
         FLAW(&requests[0], lsi_ctl_hello, flags, 0x80),
         FLAW(&requests[2], lsi_ctl_mapped, count, LSI_CTL_MAPPED_MAX + 1),
-        FLAW(&requests[2], lsi_ctl_mapped, reserved, 1),
+        FLAW(&requests[2], lsi_ctl_mapped, pages, 3),
         FLAW(&requests[2], lsi_ctl_mapped, header.status, 1),
         FLAW(&requests[3], lsi_ctl_publisher_open, topic, 'x'),
         FLAW(&requests[5], lsi_ctl_subscriber_open, topic, 'x'),

@@ -107,6 +107,11 @@ static void json_client(struct json *json, const struct arena *arena, uint64_t c
     json_figure(json, "pid", c != NULL ? c->pid : LSHM_UNKNOWN);
 }
 
+static const char *pages_name(uint32_t pages)
+{
+    return pages == LSHM_PAGES_HUGETLB ? "hugetlb" : pages == LSHM_PAGES_HUGE ? "huge" : "normal";
+}
+
 static void json_segments(struct json *json, const struct arena *arena, uint64_t publisher)
 {
     json_array(json, "segments");
@@ -121,6 +126,7 @@ static void json_segments(struct json *json, const struct arena *arena, uint64_t
         json_number(json, "slot_bytes", s->slot_bytes);
         json_number(json, "slots", s->slots);
         json_boolean(json, "grown", s->grown);
+        json_string(json, "pages", pages_name(s->pages));
         json_end(json);
     }
     json_end(json);

@@ -128,7 +128,12 @@ struct lshm_segment_info {
     uint64_t slot_bytes;
     uint32_t slots;
     uint32_t grown;          /* 1: came later, and may go; 0: made with the ring */
+    uint32_t pages;          /* LSHM_PAGES_… */
+    uint32_t reserved;
 };
+#define LSHM_PAGES_NORMAL 0u
+#define LSHM_PAGES_HUGE 1u    /* transparent huge pages */
+#define LSHM_PAGES_HUGETLB 2u /* reserved ones (vm.nr_hugepages) */
 
 struct lshm_subscriber_info { /* one for each publisher that a subscriber reads, else one in all */
     uint64_t subscriber;

@@ -124,6 +124,9 @@ int lshm_socket_path(const char *option, char *path, size_t path_bytes);
 #define LSHM_PUBLISHER_TIMESTAMPS 1u /* stamp each message (some 25 ns each) */
 #define LSHM_PUBLISHER_NEVER_WAITS 2u /* spins at most, never sleeps: readers release fence-free */
 #define LSHM_PUBLISHER_DROP_NEWEST 4u /* no room: the loan is scratch memory, its message dropped */
+#define LSHM_PUBLISHER_PREFAULT 8u /* its own pages are there before open or the loan returns */
+#define LSHM_PUBLISHER_LOCK 16u    /* and stay in memory: mlock(2), RLIMIT_MEMLOCK */
+#define LSHM_PUBLISHER_HUGE 32u    /* slots in 2 MiB pages, as far as there are any */
 struct lshm_publisher_options {
     uint64_t size;
     uint64_t payload_bytes;  /* largest payload; 0: 4096 */
@@ -141,6 +144,8 @@ struct lshm_publisher_options {
     uint64_t memory_max;     /* bytes of slots it may have in all: a loan that finds none of a
                                 fitting size gets another segment from the broker; slot_count 0
                                 then reserves nothing. 0: it has slot_count slots, and no more */
+    uint32_t numa_node;      /* 1 + the node that its memory comes from; 0: any */
+    uint32_t reserved;
 };
 
 int lshm_publisher_open(struct lshm_context *context, const char *topic,
@@ -231,6 +236,7 @@ int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
 #define LSHM_SUBSCRIBER_LATEST 4u      /* loses its oldest messages rather than make one wait */
 #define LSHM_SUBSCRIBER_BY_TIME 8u     /* of several publishers, the message with the earliest time
                                           of those that are there first; such without one before */
+#define LSHM_SUBSCRIBER_PREFAULT 16u   /* maps the pages of slots before the first access */
 struct lshm_subscriber_options {
     uint64_t size;
     uint32_t window;         /* samples out at a time per publisher before they are holds; 0: 64 */

@@ -79,7 +79,7 @@ static int check_layout(const struct lshm_publisher *publisher,
     return lsi_geometry_check(&geometry) ? 0 : -LSHM_EPROTO;
 }
 
-static int map_memory(struct lshm_publisher *publisher, const struct lsi_ctl_packet *packet,
+static int map_memory(struct lshm_publisher *publisher, struct lsi_ctl_packet *packet,
                       struct lsi_part *ret_part)
 {
     int r = -LSHM_EPROTO;
@@ -88,7 +88,7 @@ static int map_memory(struct lshm_publisher *publisher, const struct lsi_ctl_pac
         r = check_layout(publisher, &packet->segment_reply);
     if (r == 0)
         r = lsi_publisher_map(publisher, packet->fds[0], packet->segment_reply.layout.bytes,
-                              ret_part);
+                              &packet->segment_reply.layout.pages, ret_part);
     return r;
 }
 
@@ -223,6 +223,7 @@ static int ask(struct lshm_publisher *publisher, uint64_t slot_bytes, uint32_t c
     lsi_ctl_close_fds(&reply, 0);
     mapped.header.id = request.header.id;
     mapped.regions[0] = memory.layout.region;
+    mapped.pages = memory.layout.pages;
     if (r == 0)
         r = lsi_control_send(context, &mapped.header, sizeof mapped);
     while (r == 0) {

@@ -53,6 +53,9 @@ LSI_API int lshm_inspector_list_clients(struct lshm_inspector *inspector,
     return lsi_inspector_end(inspector, n);
 }
 
+_Static_assert(LSHM_PAGES_HUGE == LSI_CTL_PAGES_HUGE, "the same words");
+_Static_assert(LSHM_PAGES_HUGETLB == LSI_CTL_PAGES_HUGETLB, "the same words");
+
 static uint64_t grown_bytes(const struct lsi_ctl_geometry *geometry)
 {
     uint64_t bytes = 0;
@@ -127,6 +130,7 @@ static int fill_segments(const struct lsi_ctl_publisher_record *record,
                 .slot_bytes = segment->slot_bytes,
                 .slots = segment->slot_count,
                 .grown = i >= record->geometry.segment_count,
+                .pages = segment->pages,
             };
         at++;
     }

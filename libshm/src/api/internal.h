@@ -239,10 +239,14 @@ void lsi_link_count(struct lsi_link *link);
 uint64_t lsi_account_lost(const struct lsi_account *account);
 void lsi_account_add(struct lsi_account *sum, const struct lsi_account *account);
 
-/* publisher.c */
-/* Fills and maps memory that the broker made for it. */
-int lsi_publisher_map(struct lshm_publisher *publisher, int fd, uint64_t bytes,
+/* map.c */
+/* Maps and fills memory that the broker made for it. pages, LSI_CTL_PAGES_…: of a segment, as the
+ * broker says, then as it is; NULL: the ring. */
+int lsi_publisher_map(struct lshm_publisher *publisher, int fd, uint64_t bytes, uint32_t *pages,
                       struct lsi_part *ret_part);
+/* Memory of a publisher, read-only. */
+int lsi_reader_map(const struct lshm_subscriber *subscriber, int fd, uint64_t bytes,
+                   struct lsi_part *ret_part);
 
 /* grow.c */
 /* A segment with slots for this length; 0, or why not: −LSHM_ENOSLOT, it does not grow;

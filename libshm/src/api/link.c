@@ -11,30 +11,15 @@
 
 #include "api/internal.h"
 #include "ctl/geometry.h"
-#include "os/seal.h"
-
-static int map_part(const struct lshm_context *context, int fd, uint64_t bytes,
-                    struct lsi_part *ret_part)
-{
-    void *base;
-    int r = lsi_seal_check_reader(fd, bytes);
-
-    if (r == 0)
-        r = lsi_memory_map(fd, bytes, lsi_context_map_flags(context), &base);
-    if (r < 0)
-        return r;
-    *ret_part = (struct lsi_part){ .base = base, .bytes = bytes };
-    return 0;
-}
 
 static int map_ring(struct lsi_link *link, const struct lsi_ctl_packet *push)
 {
-    const struct lshm_context *context = link->subscriber->context;
     const struct lsi_ctl_geometry *geometry = &link->geometry;
-    int r = map_part(context, push->fds[0], geometry->ring_bytes, &link->ring);
+    int r = lsi_reader_map(link->subscriber, push->fds[0], geometry->ring_bytes, &link->ring);
 
     for (uint32_t i = 0; r == 0 && i < geometry->segment_count; i++)
-        r = map_part(context, push->fds[1 + i], geometry->segments[i].bytes, &link->segments[i]);
+        r = lsi_reader_map(link->subscriber, push->fds[1 + i], geometry->segments[i].bytes,
+                           &link->segments[i]);
     if (r < 0)
         return r;
     lsi_ring_reader_init(&link->reader, link->ring.base,

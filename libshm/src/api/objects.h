@@ -171,6 +171,8 @@ struct lshm_publisher {
     int64_t wait_ns;
     uint64_t spin_ns;
     uint32_t flags;
+    uint32_t numa_node;         /* 1 + the node; 0: any */
+    bool lock_failed;           /* that is why its memory could not be mapped */
     int grow_error;             /* what the broker said when it was asked for more last */
     uint64_t grow_after_ns;     /* and when it may be asked again */
     uint32_t grown;             /* segments that were not made with the ring */

@@ -10,10 +10,11 @@
 #include "api/internal.h"
 #include "ctl/geometry.h"
 #include "ctl/topic.h"
-#include "os/seal.h"
+#include "os/pages.h"
 
 #define PUBLISHER_FLAGS                                                                            \
-    (LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS | LSHM_PUBLISHER_DROP_NEWEST)
+    (LSHM_PUBLISHER_TIMESTAMPS | LSHM_PUBLISHER_NEVER_WAITS | LSHM_PUBLISHER_DROP_NEWEST |         \
+     LSHM_PUBLISHER_PREFAULT | LSHM_PUBLISHER_LOCK | LSHM_PUBLISHER_HUGE)
 
 _Static_assert(LSI_CTL_SEGMENTS == LSI_SLOTS_SEGMENTS, "what the broker makes can be accounted");
 
@@ -66,6 +67,12 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
                       "clear them, or use a newer one", o->flags & ~PUBLISHER_FLAGS);
         return -EINVAL;
     }
+    if (o->numa_node != 0 && !lsi_pages_has_node(o->numa_node - 1)) {
+        lsi_error_set(reterr_error, EINVAL, "numa_node is %u, which means node %u; this machine "
+                      "has one node, or none of that number: use 0, or see lscpu", o->numa_node,
+                      o->numa_node - 1);
+        return -EINVAL;
+    }
     if (o->loans_max > o->ring_entries)
         o->loans_max = o->ring_entries;
     inline_bytes = o->entry_bytes > sizeof(struct lshm_entry)
@@ -80,22 +87,6 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
         return -EINVAL;
     }
     return 0;
-}
-
-int lsi_publisher_map(struct lshm_publisher *publisher, int fd, uint64_t bytes,
-                      struct lsi_part *ret_part)
-{
-    unsigned flags = LSI_MAP_WRITE | lsi_context_map_flags(publisher->context);
-    void *base;
-    int r = lsi_seal_check_writer(fd, bytes);
-
-    if (r == 0)
-        r = lsi_memory_fill(fd, bytes);
-    if (r == 0)
-        r = lsi_memory_map(fd, bytes, flags, &base);
-    if (r == 0)
-        *ret_part = (struct lsi_part){ .base = base, .bytes = bytes };
-    return r;
 }
 
 static void head_ring(struct lshm_publisher *publisher)
@@ -178,10 +169,11 @@ static int map_memory(struct lshm_publisher *publisher, const struct lsi_ctl_pac
     publisher->number = memory->publisher;
     publisher->topic = memory->topic;
     publisher->geometry = memory->geometry;
-    r = lsi_publisher_map(publisher, reply->fds[0], memory->geometry.ring_bytes, &publisher->ring);
+    r = lsi_publisher_map(publisher, reply->fds[0], memory->geometry.ring_bytes, NULL,
+                          &publisher->ring);
     for (uint32_t i = 0; r == 0 && i < memory->geometry.segment_count; i++)
         r = lsi_publisher_map(publisher, reply->fds[1 + i], memory->geometry.segments[i].bytes,
-                              &publisher->segments[i]);
+                              &publisher->geometry.segments[i].pages, &publisher->segments[i]);
     if (r < 0)
         return r;
     head_ring(publisher);
@@ -214,7 +206,12 @@ static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_
 
     if (r == 0) {
         r = map_memory(publisher, &reply);
-        if (r < 0)
+        if (r < 0 && publisher->lock_failed)
+            lsi_error_set(reterr_error, r, "cannot lock %llu bytes in memory: %s; raise "
+                          "RLIMIT_MEMLOCK (ulimit -l), or do without LSHM_PUBLISHER_LOCK",
+                          (unsigned long long)lsi_geometry_bytes(&publisher->geometry),
+                          lshm_strerror(r));
+        else if (r < 0)
             lsi_error_set(reterr_error, r, "cannot map %llu bytes for the publisher: %s; ask for "
                           "fewer slots, or see lshm doctor for memory limits", (unsigned long long)
                           lsi_geometry_bytes(&publisher->geometry), lshm_strerror(r));
@@ -222,6 +219,7 @@ static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_
         mapped.regions[mapped.count++] = publisher->geometry.ring_region;
         for (uint32_t i = 0; i < publisher->geometry.segment_count; i++)
             mapped.regions[mapped.count++] = publisher->geometry.segments[i].region;
+        mapped.pages = publisher->geometry.segments[0].pages;
     }
     lsi_ctl_close_fds(&reply, 0);
     if (mapped.header.id != 0 && r < 0)
@@ -286,6 +284,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
         .entry_count = o->ring_entries,
         .entry_bytes = o->entry_bytes,
         .history = o->history,
+        .is_huge = needs_slots && o->flags & LSHM_PUBLISHER_HUGE,
         .flags = (o->flags & LSHM_PUBLISHER_NEVER_WAITS ? 0 : LSHM_RING_MAY_BLOCK) |
                  (o->flags & LSHM_PUBLISHER_TIMESTAMPS ? LSHM_RING_TIMESTAMPS : 0),
     };
@@ -300,6 +299,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
     publisher->stall_ns = o->stall_ns;
     publisher->spin_ns = o->spin_ns;
     publisher->flags = o->flags;
+    publisher->numa_node = o->numa_node;
     pthread_mutex_lock(&context->control);
     publisher->port = lsi_new_port();
     r = open_port(publisher, &request, reterr_error);

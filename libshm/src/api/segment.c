@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "api/internal.h"
-#include "os/seal.h"
 
 static struct lsi_link *find_in(struct lshm_subscriber *subscriber, uint64_t number)
 {
@@ -72,16 +71,12 @@ static void say_left(struct lsi_link *link, uint64_t region)
     lsi_control_send(link->subscriber->context, &message.header, sizeof message);
 }
 
-static int map(const struct lshm_context *context, struct lsi_arrival *arrival)
+static int map(const struct lshm_subscriber *subscriber, struct lsi_arrival *arrival)
 {
-    int r = lsi_seal_check_reader(arrival->fd, arrival->layout.bytes);
+    int r = lsi_reader_map(subscriber, arrival->fd, arrival->layout.bytes, &arrival->part);
 
-    if (r == 0)
-        r = lsi_memory_map(arrival->fd, arrival->layout.bytes, lsi_context_map_flags(context),
-                           &arrival->part.base);
     if (r < 0)
         return r;
-    arrival->part.bytes = arrival->layout.bytes;
     close(arrival->fd);
     arrival->fd = -1;
     return 0;
@@ -133,7 +128,7 @@ void lsi_segment_take(struct lshm_context *context, struct lsi_ctl_packet *push)
         arrival->fd = push->fds[0];
         push->fds[0] = -1;
     }
-    tell(link->subscriber, is_gone ? 0 : map(context, arrival));
+    tell(link->subscriber, is_gone ? 0 : map(link->subscriber, arrival));
 }
 
 static bool has_samples(const struct lsi_link *link, uint32_t number)
@@ -162,7 +157,7 @@ static bool see_to(struct lsi_link *link, struct lsi_arrival *arrival)
         return true;
     }
     if (part->base != NULL ||
-        (arrival->part.base == NULL && map(link->subscriber->context, arrival) < 0))
+        (arrival->part.base == NULL && map(link->subscriber, arrival) < 0))
         return false;
     *part = arrival->part;
     *layout = arrival->layout;

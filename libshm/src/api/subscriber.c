@@ -11,7 +11,7 @@
 
 #define SUBSCRIBER_FLAGS                                                                           \
     (LSHM_SUBSCRIBER_NO_LOCAL | LSHM_SUBSCRIBER_NEVER_WAITS | LSHM_SUBSCRIBER_LATEST |             \
-     LSHM_SUBSCRIBER_BY_TIME)
+     LSHM_SUBSCRIBER_BY_TIME | LSHM_SUBSCRIBER_PREFAULT)
 
 int lsi_statistics_copy(void *to, const void *from, size_t bytes)
 {

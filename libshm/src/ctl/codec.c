@@ -40,13 +40,15 @@ static int check_hello(const struct lsi_ctl_packet *packet)
 
 static int check_mapped(const struct lsi_ctl_packet *packet)
 {
-    return packet->mapped.count <= LSI_CTL_MAPPED_MAX && packet->mapped.reserved == 0 &&
+    return packet->mapped.count <= LSI_CTL_MAPPED_MAX &&
+           packet->mapped.pages <= LSI_CTL_PAGES_HUGETLB &&
            packet->header.status <= 0;
 }
 
 static int check_publisher_open(const struct lsi_ctl_packet *packet)
 {
-    return is_text(packet->publisher_open.topic, LSHM_TOPIC_BYTES);
+    return is_text(packet->publisher_open.topic, LSHM_TOPIC_BYTES) &&
+           packet->publisher_open.is_huge <= 1 && packet->publisher_open.reserved == 0;
 }
 
 static int check_subscriber_open(const struct lsi_ctl_packet *packet)

@@ -74,6 +74,11 @@ static uint64_t slot_bytes(uint64_t payload_bytes)
                                                                        : LSI_SLOT_PAGE_BYTES);
 }
 
+static uint64_t segment_unit(const struct lsi_ctl_geometry *geometry, uint64_t page_bytes)
+{
+    return geometry->is_huge ? LSI_HUGE_BYTES : page_bytes;
+}
+
 /* Slots that it may grow by, one state byte each: as many as its ring has entries of each of a
  * number of sizes. */
 static uint32_t growth_slots(const struct lsi_ctl_publisher_open *request, uint64_t largest)
@@ -106,6 +111,7 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
     geometry.retain = request->retain;
     geometry.slot_bytes = slot_bytes(request->slot_bytes);
     geometry.memory_max = request->memory_max;
+    geometry.is_huge = request->is_huge;
     geometry.slot_room = request->slot_count + growth_slots(request, geometry.slot_bytes);
     geometry.states_offset = LSI_RING_HEADER_BYTES;
     geometry.entries_offset =
@@ -116,7 +122,8 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
     if (request->slot_count > 0) {
         geometry.segment_count = 1;
         geometry.segments[0] = (struct lsi_ctl_segment){
-            .bytes = round_up(geometry.slot_bytes * request->slot_count, page_bytes),
+            .bytes = round_up(geometry.slot_bytes * request->slot_count,
+                              segment_unit(&geometry, page_bytes)),
             .slot_bytes = geometry.slot_bytes,
             .slot_count = request->slot_count,
         };
@@ -158,6 +165,8 @@ static int check_ring(const struct lsi_ctl_geometry *geometry)
 
 int lsi_geometry_check_segment(const struct lsi_ctl_segment *segment, uint32_t slot_room)
 {
+    if (segment->pages > LSI_CTL_PAGES_HUGETLB || segment->reserved != 0)
+        return 0;
     if (segment->slot_count == 0 || segment->slot_count > LSHM_SLOTS_MAX ||
         segment->first_slot > slot_room ||
         segment->slot_count > slot_room - segment->first_slot)
@@ -233,7 +242,7 @@ int lsi_geometry_add(struct lsi_ctl_geometry *geometry, uint64_t bytes, uint32_t
         return -EINVAL;
     if (number >= LSI_CTL_SEGMENTS)
         return -LSHM_ELIMIT;
-    segment.bytes = round_up(bytes * count, page_bytes);
+    segment.bytes = round_up(bytes * count, segment_unit(geometry, page_bytes));
     /* behind what is in its way, until nothing is */
     for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
         if (overlap(&segment, &geometry->segments[i])) {

@@ -21,6 +21,7 @@
 #define LSI_SLOT_PAGE_BYTES 4096u           /* of all others */
 #define LSI_SLOT_BYTES_MAX 0xfffff000u      /* an entry's length has 32 bits */
 #define LSI_GROWN_SLOT_BYTES 4096u          /* the smallest that a publisher grows by */
+#define LSI_HUGE_BYTES (UINT64_C(2) << 20)   /* segments of huge pages are rounded to these */
 #define LSI_PAYLOAD_BYTES_MAX (UINT64_C(1) << 46) /* ring and segments of one publisher */
 
 /* An option that is not in its range. */

@@ -7,6 +7,11 @@
 
 #define LSI_CTL_SEGMENTS 32u /* of one publisher, at a time */
 
+/* What a segment's memory is made of; as in lshm/inspect.h. */
+#define LSI_CTL_PAGES_NORMAL 0u
+#define LSI_CTL_PAGES_HUGE 1u    /* transparent huge pages */
+#define LSI_CTL_PAGES_HUGETLB 2u /* reserved ones */
+
 /* A data segment: slots of one size. Their state bytes are the ring's from first_slot on. */
 struct lsi_ctl_segment {
     uint64_t region;
@@ -14,6 +19,8 @@ struct lsi_ctl_segment {
     uint64_t slot_bytes;
     uint32_t slot_count;         /* 0: there is no segment of this number */
     uint32_t first_slot;
+    uint32_t pages;              /* LSI_CTL_PAGES_… */
+    uint32_t reserved;
 };
 
 /* Where things are in a ring and its segments, as the broker laid them out. */
@@ -31,7 +38,7 @@ struct lsi_ctl_geometry {
     uint32_t flags;              /* LSHM_RING_… */
     uint32_t history;
     uint32_t retain;
-    uint32_t reserved;
+    uint32_t is_huge;            /* its segments are whole huge pages */
     struct lsi_ctl_segment segments[LSI_CTL_SEGMENTS];
 };
 

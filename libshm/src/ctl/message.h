@@ -142,7 +142,7 @@ struct lsi_ctl_mapped {
     number;
                                      status: 0, or why it could not be mapped */
     uint32_t count;
-    uint32_t reserved;
+    uint32_t pages;               /* what its writer got for segments: LSI_CTL_PAGES_… */
     uint64_t regions[LSI_CTL_MAPPED_MAX];
 };
 
@@ -157,6 +157,8 @@ struct lsi_ctl_publisher_open {
     uint32_t flags;       /* LSHM_RING_MAY_BLOCK, LSHM_RING_TIMESTAMPS */
     uint32_t history;
     uint32_t retain;
+    uint32_t is_huge;     /* huge pages, where there are any */
+    uint32_t reserved;
 };
 
 struct lsi_ctl_publisher_memory { /* fds: ring, then segment_count segments, all read-write */
