@@ -77,16 +77,19 @@ void lsi_pages_wish_huge(void *base, uint64_t bytes)
 bool lsi_pages_are_huge(const void *base, uint64_t bytes)
 {
     const uint64_t wanted = bytes & ~(LSI_HUGE_PAGE_BYTES - 1);
-    unsigned long long first, end, kib = 0;
+    static const char key[] = "ShmemPmdMapped:";
+    unsigned long long kib = 0;
     bool is_ours = false;
-    char line[512];
+    char line[512], *end;
     FILE *file = fopen("/proc/self/smaps", "re");
 
     while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "%llx-%llx ", &first, &end) == 2)
+        const unsigned long long first = strtoull(line, &end, 16);
+
+        if (*end == '-') /* else the line of a figure, whose name may begin with such a digit */
             is_ours = first == (uintptr_t)base;
-        else if (is_ours && sscanf(line, "ShmemPmdMapped: %llu kB", &kib) == 1)
-            break;
+        else if (is_ours && strncmp(line, key, sizeof(key) - 1) == 0)
+            kib = strtoull(line + sizeof(key) - 1, NULL, 10);
     }
     if (file)
         fclose(file);
