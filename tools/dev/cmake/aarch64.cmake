@@ -21,5 +21,6 @@ set(LSHM_TEST_ENVIRONMENT
     LSHM_TEST_EMULATOR=${CMAKE_CROSSCOMPILING_EMULATOR}
     LSHM_TEST_RUNS=200)
 # What it cannot do: wipe memory at a fork, limit memory, filter system calls, be fast enough for
-# tests that kill at a certain moment.
-set(LSHM_TESTS_NATIVE test_broker_start test_death test_errors test_evict test_fork test_support)
+# thousands of ports and for tests that kill at a certain moment.
+set(LSHM_TESTS_NATIVE test_broker_start test_death test_errors test_evict test_fork test_scale
+    test_support)
