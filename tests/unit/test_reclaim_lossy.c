@@ -192,16 +192,20 @@ static void test_lossy__all_have_come_far__the_horizon_goes_as_far(void **state)
 
 static void test_lossy__few_slots__the_horizon_goes_a_quarter_of_them(void **state)
 {
-    struct rig rig;
+    struct lst_pub pub;
 
     (void)state;
-    rig_init_one(&rig, LOSSY);
-    rig.p->slots.count = 4; /* as lossy_step() sees it */
-    publish(&rig, 4);
-    rig.p->slots.count = SLOTS;
-    assert_int_equal(lsi_reclaim(rig.p, 1), STEP);
-    check(&rig, STEP, 0, 0);
-    lst_pub_free(&rig.pub);
+    lst_pub_init(&pub, N, 64, 4, FIRST);
+    lst_parts(&pub, 1);
+    lst_row_live(&pub, 0, 0, LOSSY, WINDOW, HOLDS);
+    assert_int_equal(lsi_cell_join(lst_cell_new(&pub, 0, HOLDS), pub.ring, FIRST), FIRST);
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(lst_pub_publish(&pub), LSI_SLOT_NONE);
+    for (uint64_t gone = 1; gone <= 4; gone++) {
+        assert_int_equal(lsi_reclaim(&pub.publication, 1), 1);
+        assert_true(pub.ring->horizon == FIRST + gone);
+    }
+    lst_pub_free(&pub);
 }
 
 static void test_lossy__beside_a_lossless_one__that_one_gates(void **state)
