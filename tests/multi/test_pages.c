@@ -19,6 +19,11 @@
 #define MIB (1u << 20)
 #define SLOTS 4u
 #define PAGE 4096u
+#ifdef __SANITIZE_ADDRESS__ /* its own memory faults too, and it makes mlock() do nothing */
+#define HAS_OWN_PAGES true
+#else
+#define HAS_OWN_PAGES false
+#endif
 #define HUGE_PAGES "/proc/sys/vm/nr_hugepages"
 #define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define NODES "/sys/devices/system/node/online"
@@ -198,6 +203,8 @@ static long touch_all(uint32_t flags)
 static void test_pages__prefault__no_faults_when_it_is_used(void **state)
 {
     (void)state;
+    if (HAS_OWN_PAGES)
+        skip();
     assert_in_range(touch_all(LSHM_PUBLISHER_PREFAULT), 0, 8);
     assert_in_range(touch_all(0), SLOTS * MIB / PAGE / 32, SLOTS * MIB / PAGE + 8);
 }
@@ -242,6 +249,8 @@ static void test_pages__lock__stays_in_memory_or_names_the_limit(void **state)
     int r;
 
     (void)state;
+    if (HAS_OWN_PAGES)
+        skip();
     assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
     if (geteuid() == 0 || limit.rlim_cur > SLOTS * MIB * 2) {
         publisher = open_publisher(LSHM_PUBLISHER_LOCK, 0);
@@ -301,7 +310,7 @@ static void test_pages__prefault_of_a_reader__messages_arrive(void **state)
     before = faults();
     for (unsigned at = 0; at < MIB; at += PAGE)
         sum += ((unsigned char *)m.data)[at];
-    assert_in_range(faults() - before, 0, 4);
+    assert_true(HAS_OWN_PAGES || faults() - before <= 4);
     assert_int_equal(sum, 0);
 }
 
