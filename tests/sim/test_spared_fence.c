@@ -20,7 +20,11 @@
 
 #include "core_rig.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define RUNS 200 /* each switch of stacks costs it much */
+#else
 #define RUNS 4000
+#endif
 #define ENTRIES 4u
 #define ENTRY_BYTES 64u
 #define HOLDS 1u
