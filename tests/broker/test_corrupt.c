@@ -35,6 +35,8 @@ static const struct {
 } bad[] = {
     { SEGMENT(0), 1, 0, 0 },
     { SEGMENT(2), 1, 0, 0 },
+    { SEGMENT(LSI_CTL_SEGMENTS), 1, 0, 0 },
+    { SEGMENT(LSI_CTL_SEGMENTS + 1), 1, 0, 0 },
     { SEGMENT(65535), 1, 0, 0 },
     { SLOT(SLOTS), 1, 0, 0 },
     { SLOT(SLOTS), 0, 0, 0 },
