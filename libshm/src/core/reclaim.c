@@ -195,11 +195,15 @@ static uint32_t retire(struct lsi_publication *p, uint64_t horizon)
 /* Takes in what the broker changed. False: rows are not mapped, nothing may be freed. */
 static bool sync(struct lsi_publication *p)
 {
+    uint32_t *flags = &p->writer.ring->flags;
+
     if (LSI_UNLIKELY(lsi_roster_changed(&p->roster)))
         lsi_roster_sync(&p->roster);
     if (LSI_UNLIKELY(p->roster.has_lapped != p->writer.marks_rewrites)) {
         p->writer.marks_rewrites = true;
-        p->writer.ring->flags |= LSHM_RING_LOSSY_READERS;
+        /* RLX: for inspectors; only this process writes it. */
+        lsi_store_relaxed(flags, lsi_load_relaxed(flags) | LSHM_RING_LOSSY_READERS);
+        /* DIE none: nobody decides by it. */
     }
     return p->roster.unmapped == 0;
 }
