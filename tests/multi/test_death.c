@@ -91,6 +91,11 @@ static void test_subscriber__killed_while_it_opens__is_no_reader(void **state)
     agent_end(&from);
 }
 
+static bool has_64_ahead(void *subscriber)
+{
+    return agent_do(subscriber, "sstat 0 ahead") == 64;
+}
+
 static void test_publisher__killed_when_full__leaves_what_it_committed(void **state)
 {
     struct agent from, to;
@@ -100,7 +105,8 @@ static void test_publisher__killed_when_full__leaves_what_it_committed(void **st
     for (int i = 0; i < ROUNDS; i++) {
         start_publisher(&from);
         agent_tell(&from, "send 0 1000 max=8");
-        agent_is_busy(&from, 10);
+        (void)agent_do(&to, "any 1 ms=10000"); /* it knows the ring then */
+        lst_must(lst_wait_until(has_64_ahead, &to, LST_DEADLINE_MS));
         agent_kill(&from);
         assert_int_equal(agent_do(&to, "take 0 64"), 64);
         assert_int_equal(agent_do(&to, "none 0"), 0);
