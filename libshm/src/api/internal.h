@@ -196,8 +196,10 @@ void lsi_subscriber_adopt_segments(struct lshm_subscriber *subscriber);
 int lsi_link_fetch(struct lsi_link *link, uint32_t number);
 void lsi_link_drop_arrivals(struct lsi_link *link);
 
-/* sample.c */
+/* release.c */
 void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber);
+
+/* take.c */
 /* As take would, up to the look; _ready only looks. */
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber);
 bool lsi_subscriber_ready(void *subscriber);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "api/token.h"
 #include "ctl/geometry.h"
 
 static int map_ring(struct lsi_link *link, const struct lsi_ctl_packet *push)
@@ -200,6 +201,7 @@ static struct lsi_link *adopt_one(struct lshm_subscriber *subscriber)
     } else {
         STAILQ_REMOVE_HEAD(&subscriber->incoming, entry);
         join(link);
+        link->token = lsi_token_of_link(subscriber->port, index);
         subscriber->links[index] = link;
         /* RLX: only shortens the next sleeps. */
         lsi_store_relaxed(&context->joined_ns, lsi_now_ns());

@@ -221,6 +221,7 @@ struct lsi_link {
     uint64_t publisher;
     uint64_t client;                /* the publisher's */
     uint64_t start;                 /* the first message it can get */
+    uint64_t token;                 /* what its samples' tokens have in common */
     const struct lshm_board_reader *record;
     struct lsi_ctl_geometry geometry;
     struct lsi_part ring;
@@ -269,7 +270,7 @@ struct lshm_subscriber {
     struct lsi_link_queue incoming; /* under control */
     uint32_t news;                  /* incoming is not empty (any thread) */
     pthread_mutex_t release_lock;   /* other threads' releases against links that go */
-    uint64_t released;              /* list of releases by other threads (sample.c) */
+    uint64_t released;              /* list of releases by other threads (release.c) */
     struct lsi_account before;      /* of links that have left */
     uint32_t next_in_set;           /* the first of a set that is waited for: where to look first */
     struct lsi_alone alone;

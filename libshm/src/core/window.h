@@ -38,8 +38,8 @@
 #define LSI_SAMPLE_COPIED 3u
 
 struct lsi_sample {
-    uint64_t seq;        /* this and the generation: any thread may look (api/sample.c) */
-    uint32_t generation; /* +1 at each release: a token is good once (api/sample.c) */
+    uint64_t seq;        /* this and the generation: any thread may look (api/release.c) */
+    uint32_t generation; /* +1 at each release: a token is good once (api/release.c) */
     uint32_t hold;       /* index in the hold table while HELD */
     uint64_t pending;    /* for the owner: its list of releases by other threads */
     uint16_t pending_generation;

@@ -1,37 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Taking and releasing.
- *
- * TOKENS  port (16) | link (16) | sample (16) | generation (16). The full message number and
- *         publisher are checked too, so a token is good for exactly one release, although the
- *         generation comes round after 65,536 uses of its place.
- *
- * A release by the thread that takes goes straight to the window. One by any other thread goes on
- * the subscription's list: each sample has a word of its own for that (pending), so nothing is
- * allocated, and a sample can be on the list only once. The list is drained at the subscription's
- * next call.
- */
+/* Taking: what a subscription's rings have next, and whether they have anything. */
 #include "api/internal.h"
+#include "api/token.h"
 #include "core/handle.h"
-
-#define TOKEN(port, link, sample, generation)                                                      \
-    ((uint64_t)(port) << 48 | (uint64_t)(link) << 32 | (uint64_t)(sample) << 16 |                  \
-     ((generation) & 0xffffu))
-#define TOKEN_PORT(token) ((uint32_t)((token) >> 48))
-#define TOKEN_LINK(token) ((uint32_t)((token) >> 32) & 0xffffu)
-#define TOKEN_SAMPLE(token) ((uint32_t)((token) >> 16) & 0xffffu)
-#define TOKEN_GENERATION(token) ((uint32_t)(token) & 0xffffu)
-
-/* A node of the list: link and sample, plus 1 so that 0 is the end. */
-#define NODE(link, sample) ((((uint64_t)(link) << 16) | (sample)) + 1)
-#define NODE_LINK(node) ((uint32_t)(((node) - 1) >> 16))
-#define NODE_SAMPLE(node) ((uint32_t)(((node) - 1) & 0xffffu))
 
 /* A publisher that laps its reader this often during one call may do so for ever. */
 #define LAPPED_TRIES 8
-
-/* The model is said again: a definition without it has the default one, which calls the loader. */
-__thread char lsi_thread_mark __attribute__((tls_model("initial-exec")));
 
 bool lsi_subscriber_ready(void *port)
 {
@@ -76,7 +50,7 @@ static void *locate(const struct lsi_link *link, const struct lsi_descriptor *d)
     return (unsigned char *)link->segments[number].base + slot * segment->slot_bytes + d->offset;
 }
 
-static void fill_message(const struct lsi_link *link, uint32_t link_index, uint32_t sample,
+static void fill_message(const struct lsi_link *link, uint32_t sample,
                          const struct lsi_descriptor *d, void *data, struct lshm_message *m)
 {
     const struct lsi_sample *s = &link->window.samples[sample];
@@ -90,11 +64,11 @@ static void fill_message(const struct lsi_link *link, uint32_t link_index, uint3
     m->user[1] = d->user[1];
     m->flags = d->flags & (LSHM_MESSAGE_TIME | 0xffff0000u);
     m->schema = d->schema;
-    m->token = TOKEN(link->subscriber->port, link_index, sample, s->generation);
+    m->token = lsi_token(link->token, sample, s->generation);
 }
 
 /* The message at the position, for which there is room: 1, 0, −LSHM_ECORRUPT. */
-static int take_one(struct lsi_link *link, uint32_t link_index, struct lshm_message *m)
+static int take_one(struct lsi_link *link, struct lshm_message *m)
 {
     struct lsi_window *window = &link->window;
     uint32_t sample = window->free_samples[window->free_count - 1];
@@ -118,7 +92,7 @@ static int take_one(struct lsi_link *link, uint32_t link_index, struct lshm_mess
     }
     sample = lsi_window_add(window, d.flags & LSHM_ENTRY_INLINE);
     link->segment_of[sample] = (uint8_t)(lsi_handle_segment(d.handle) - 1); /* inline: none */
-    fill_message(link, link_index, sample, &d, data, m);
+    fill_message(link, sample, &d, data, m);
     link->account.taken++;
     return 1;
 }
@@ -154,8 +128,7 @@ static int pass_corrupt(struct lsi_link *link)
 
 /* Up to count messages of one link; the result of the first that fails when there was none, 0 also
  * after *ret_again was set: it was lapped, and has passed what is gone. */
-static int try_link(struct lsi_link *link, uint32_t index, struct lshm_message *m, size_t count,
-                    bool *ret_again)
+static int try_link(struct lsi_link *link, struct lshm_message *m, size_t count, bool *ret_again)
 {
     int64_t room;
     int got = 0, r = 1;
@@ -170,7 +143,7 @@ static int try_link(struct lsi_link *link, uint32_t index, struct lshm_message *
     while (got < room) {
         if (LSI_UNLIKELY(link->dead && link->window.position >= link->final_tail))
             break;
-        r = take_one(link, index, &m[got]);
+        r = take_one(link, &m[got]);
         if (r <= 0)
             break;
         got++;
@@ -200,10 +173,10 @@ static int take_link(struct lshm_subscriber *subscriber, uint32_t index, struct 
 
     if (link == NULL)
         return 0;
-    r = try_link(link, index, m, count, &again);
+    r = try_link(link, m, count, &again);
     for (int i = 0; LSI_UNLIKELY(again) && i < LAPPED_TRIES; i++) {
         again = false;
-        r = try_link(link, index, m, count, &again);
+        r = try_link(link, m, count, &again);
     }
     return r;
 }
@@ -354,201 +327,4 @@ LSI_API int lshm_subscriber_take(struct lshm_subscriber *subscriber,
                                  struct lshm_message *ret_message)
 {
     return lshm_subscriber_take_batch(subscriber, ret_message, 1);
-}
-
-/* The link that a token names: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. */
-static int find_link(const struct lshm_subscriber *subscriber, uint64_t token,
-                     struct lsi_link **ret_link)
-{
-    uint32_t index = TOKEN_LINK(token);
-
-    if (TOKEN_PORT(token) != subscriber->port)
-        return -LSHM_EFOREIGN;
-    if (index >= subscriber->links_count || subscriber->links[index] == NULL)
-        return -LSHM_ESTALE;
-    *ret_link = subscriber->links[index];
-    return 0;
-}
-
-/* Whether it is out; *ret_sample is its index. */
-static inline bool is_out(const struct lsi_link *link, const struct lshm_message *m,
-                          uint32_t *ret_sample)
-{
-    uint32_t sample = TOKEN_SAMPLE(m->token);
-    const struct lsi_sample *s;
-
-    if (link->publisher != m->publisher || sample >= link->window.window + link->window.holds)
-        return false;
-    s = &link->window.samples[sample];
-    *ret_sample = sample;
-    /* RLX: the taker's thread may release it, and use it again, at this moment. What is out does
-     * not change; that something else was taken for it is found by the drain. */
-    return (lsi_load_relaxed(&s->generation) & 0xffffu) == TOKEN_GENERATION(m->token) &&
-           lsi_load_relaxed(&s->seq) == m->seq; /* the generation goes up at the release */
-}
-
-/* The sample that a token names, checked: 0, −LSHM_ESTALE, −LSHM_EFOREIGN. */
-static int find_sample(const struct lshm_subscriber *subscriber, const struct lshm_message *m,
-                       struct lsi_link **ret_link, uint32_t *ret_sample)
-{
-    int r = find_link(subscriber, m->token, ret_link);
-
-    return r < 0 ? r : is_out(*ret_link, m, ret_sample) ? 0 : -LSHM_ESTALE;
-}
-
-/* After releases on a link: moves the cursor, wakes a publisher that waits. */
-static void settle(struct lsi_link *link, bool dropped)
-{
-    struct lsi_window *window = &link->window;
-    bool all_released = window->position - window->cursor == window->released_ahead;
-    bool moved = lsi_window_settle(window, all_released ? 0 : lsi_now_coarse_ns());
-
-    if (LSI_UNLIKELY(link->evicted))
-        lsi_link_close_if_empty(link);
-    else if (moved || dropped)
-        lsi_link_notify(link);
-    if (LSI_UNLIKELY(link->dead || link->drained) && !lsi_link_look(link) &&
-        lsi_window_out(&link->window) == 0)
-        link->subscriber->drained = 1; /* the next take or wait leaves the ring */
-}
-
-/* As is_out, for the thread that takes: not one that another thread has released. */
-static inline bool is_own(struct lshm_subscriber *subscriber, const struct lsi_link *link,
-                          const struct lshm_message *m, uint32_t *ret_sample)
-{
-    if (LSI_UNLIKELY(!is_out(link, m, ret_sample)))
-        return false;
-    /* RLX: who put it there has said so to nobody yet; the drain brings the order. */
-    if (LSI_LIKELY(lsi_load_relaxed(&link->window.samples[*ret_sample].pending) == 0))
-        return true;
-    lsi_subscriber_drain_released(subscriber);
-    return is_out(link, m, ret_sample);
-}
-
-/* Up to the first that is not valid: how many, or the error when that was the first. */
-static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
-{
-    struct lsi_link *link = NULL, *next = NULL;
-    uint64_t which = 0; /* of the tokens of this link */
-    uint32_t sample;
-    bool dropped = false;
-    size_t done;
-    int r = 0;
-
-    for (done = 0; done < count; done++) {
-        if (LSI_UNLIKELY(link == NULL || m[done].token >> 32 != which)) {
-            r = find_link(subscriber, m[done].token, &next);
-            if (r < 0)
-                break;
-            if (link != NULL)
-                settle(link, dropped);
-            link = next;
-            dropped = false;
-            which = m[done].token >> 32;
-        }
-        if (LSI_UNLIKELY(!is_own(subscriber, link, &m[done], &sample))) {
-            r = -LSHM_ESTALE;
-            break;
-        }
-        dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
-        lsi_window_release(&link->window, sample);
-    }
-    if (link != NULL)
-        settle(link, dropped);
-    return done > 0 ? (int)done : r;
-}
-
-/* From another thread than the one that takes.
- * DIE none: private memory; the owner, which would release it, dies too. */
-static int release_there(struct lshm_subscriber *subscriber, struct lshm_message *m)
-{
-    struct lsi_link *link;
-    uint32_t sample;
-    uint64_t node, head, none = 0;
-    int r;
-
-    pthread_mutex_lock(&subscriber->release_lock); /* the link does not go meanwhile */
-    r = find_sample(subscriber, m, &link, &sample);
-    /* ORD L5 acquire <- L4 */
-    if (r == 0 && !lsi_cas_acquire(&link->window.samples[sample].pending, &none, UINT64_MAX))
-        r = -LSHM_ESTALE;
-    if (r == 0 && find_sample(subscriber, m, &link, &sample) < 0) { /* drained in between */
-        lsi_store_relaxed(&link->window.samples[sample].pending, 0); /* RLX: our own claim */
-        r = -LSHM_ESTALE;
-    }
-    if (r < 0) {
-        pthread_mutex_unlock(&subscriber->release_lock);
-        return r;
-    }
-    node = NODE(TOKEN_LINK(m->token), sample);
-    link->window.samples[sample].pending_generation = (uint16_t)TOKEN_GENERATION(m->token);
-    /* RLX: the CAS below decides. */
-    head = lsi_load_relaxed(&subscriber->released);
-    do
-        lsi_store_relaxed(&link->window.samples[sample].pending, head + 1); /* RLX: before L1 */
-    /* ORD L1 release -> L2: this thread's reads of the payload, and the word above, come before the
-     * drain; without it the publisher may overwrite what is still being read here. */
-    while (!lsi_cas_release(&subscriber->released, &head, node));
-    pthread_mutex_unlock(&subscriber->release_lock);
-    /* ORD L3 full -> S1: as a publisher's flush: the owner may be asleep. */
-    lsi_fence_full();
-    /* RLX: after L3. */
-    if (lsi_load_relaxed(&subscriber->context->control0->sleep) & 1)
-        lsi_wait_kick(subscriber->context);
-    return 0;
-}
-
-/* DIE none: private memory; window and cursor have their own. */
-void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
-{
-    /* ORD L2 acq_rel <- L1 */
-    uint64_t node = lsi_exchange_acq_rel(&subscriber->released, 0);
-
-    while (node != 0) {
-        struct lsi_link *link = subscriber->links[NODE_LINK(node)];
-        uint32_t sample = NODE_SAMPLE(node);
-        struct lsi_sample *s = &link->window.samples[sample];
-        bool held = s->state == LSI_SAMPLE_HELD;
-        /* Else its owner released it at the same moment. */
-        bool is_out = (s->generation & 0xffffu) == s->pending_generation;
-
-        /* RLX: after L2. */
-        node = lsi_load_relaxed(&s->pending) - 1;
-        if (is_out)
-            lsi_window_release(&link->window, sample);
-        /* ORD L4 release -> L5: who can put it on the list again finds its next generation. */
-        lsi_store_release(&s->pending, 0);
-        if (is_out)
-            settle(link, held);
-    }
-}
-
-LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
-                                          struct lshm_message *messages, size_t count)
-{
-    size_t done = 0;
-    int r = 0;
-
-    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
-    if (count > INT32_MAX)
-        count = INT32_MAX;
-    /* RLX: the owner's own store, or another thread's, which is not us. */
-    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == lsi_thread()))
-        return release_here(subscriber, messages, count);
-    while (done < count && (r = release_there(subscriber, &messages[done])) == 0)
-        done++;
-    return done > 0 ? (int)done : r;
-}
-
-LSI_API int lshm_subscriber_release(struct lshm_subscriber *subscriber,
-                                    struct lshm_message *message)
-{
-    int r;
-
-    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
-    /* RLX: as above. */
-    if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->owner) != lsi_thread()))
-        return release_there(subscriber, message);
-    r = release_here(subscriber, message, 1);
-    return r < 0 ? r : 0;
 }
