@@ -66,6 +66,7 @@ static int call_all(void)
     struct lshm_error error = { 0 };
     const int results[] = {
         lshm_context_get_fd(context),
+        lshm_context_is_draining(context),
         lshm_publisher_open(context, "test/fork", NULL, &error, &other_publisher),
         lshm_subscriber_open(context, "test/fork", NULL, NULL, &other_subscriber),
         lshm_publisher_loan(publisher, 8, &m),
@@ -76,12 +77,14 @@ static int call_all(void)
         lshm_publisher_abort_batch(publisher, &loan, 1),
         lshm_publisher_send(publisher, "x", 1),
         lshm_publisher_wait(publisher, 0),
+        (int)lshm_publisher_trim(publisher),
         lshm_publisher_get_statistics(publisher, &publishing),
         lshm_subscriber_take(subscriber, &m),
         lshm_subscriber_take_batch(subscriber, &m, 1),
         lshm_subscriber_release(subscriber, &sample),
         lshm_subscriber_release_batch(subscriber, &sample, 1),
         lshm_subscriber_wait(subscriber, 0),
+        lshm_subscriber_wait_any(&subscriber, 1, 0),
         lshm_subscriber_get_statistics(subscriber, &subscribing),
     };
 

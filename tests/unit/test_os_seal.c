@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,11 +65,35 @@ static void test_seal__after_the_writer_mapped__nobody_else_writes(void **state)
     close(reader_fd);
 }
 
+/* fcntl(2) tells of no seals there: an error, not all of them. */
+static void test_seal__of_a_file_that_has_none__is_missed(void **state)
+{
+    const struct lst_fixture *fixture = *state;
+    char path[PATH_MAX];
+    int fd, reader_fd;
+
+    (void)snprintf(path, sizeof path, "%s/file", fixture->dir);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    reader_fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && reader_fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(ftruncate(fd, BYTES), 0);
+    assert_int_equal(lsi_seal_check_writer(fd, BYTES), -LSHM_ECORRUPT);
+    assert_int_equal(lsi_seal_check_reader(reader_fd, BYTES), -LSHM_ECORRUPT);
+    assert_int_equal(lsi_seal_size(fd), -EINVAL);
+    assert_int_equal(lsi_seal_writes(fd), -EINVAL);
+    close(fd);
+    close(reader_fd);
+    assert_int_equal(lsi_seal_reopen(fd, &reader_fd), -ENOENT);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_seal__fresh_file__keeps_its_size, lst_setup,
                                     lst_teardown),
     cmocka_unit_test_setup_teardown(test_seal__after_the_writer_mapped__nobody_else_writes,
                                     lst_setup, lst_teardown),
+    cmocka_unit_test_setup_teardown(test_seal__of_a_file_that_has_none__is_missed, lst_setup,
+                                    lst_teardown),
 };
 
 static int run(void)
