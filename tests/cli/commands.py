@@ -19,6 +19,8 @@ def help_of_each_command_exits_0_and_has_examples(rig):
         assert text.startswith(f"usage: lshm {command}"), text
         assert f"\n  lshm {command}" in text or f"| lshm {command}" in text, "no example"
         assert rig.run("help", command).stdout.decode() == text
+    for words in (("help",), ("help", "help"), ("help", "--help"), ("-h",)):
+        assert rig.run(*words).stdout == rig.run("--help").stdout, words
 
 
 @test
@@ -26,6 +28,11 @@ def usage_errors_exit_64_in_one_line(rig):
     assert "no command 'nonsense'" in rig.error("nonsense", code=64)
     assert "--nonsense" in rig.error("status", "--nonsense", code=64)
     assert "--count" in rig.error("pub", "x", "--count", code=64)
+    assert "--loop=1 is not an option, or takes no value" in rig.error("pub", "x", "--loop=1",
+                                                                       code=64)
+    assert "there is no option -x" in rig.error("sub", "x", "-x", code=64)
+    for formats in (("--raw", "--hex"), ("--raw", "--json"), ("--json", "--hex")):
+        assert "choose one of" in rig.error("sub", "x", *formats, code=64)
     assert "--count 'many'" in rig.error("sub", "x", "--count", "many", code=64)
     assert "--chunk" in rig.error("pub", "x", "--chunk", "12Q", code=64)
     assert "out of range: 4 to 65536" in rig.error("pub", "x", "--ring", "1000000", code=64)

@@ -41,6 +41,7 @@ struct sub {
     const struct tool *tool;
     const char *topic;
     enum format format;
+    unsigned formats;   /* how many were asked for */
     uint64_t count;     /* UINT64_MAX: no end */
     int64_t timeout_ns; /* −1: none */
     struct lshm_subscriber_options options;
@@ -62,9 +63,11 @@ static void set_option(struct sub *sub, int option)
 
     switch (option) {
     case OPT_RAW:
+        sub->formats++;
         sub->format = FORMAT_RAW;
         break;
     case OPT_HEX:
+        sub->formats++;
         sub->format = FORMAT_HEX;
         break;
     case OPT_COUNT:
@@ -109,6 +112,8 @@ static int parse(struct sub *sub, struct tool *tool, int argc, char **argv)
         set_option(sub, option);
     if (argc - optind != 1)
         return tool_fail(tool, EX_USAGE, "exactly one topic is needed; see lshm sub --help");
+    if (sub->formats + tool->json > 1)
+        return tool_fail(tool, EX_USAGE, "choose one of --raw, --hex and --json");
     if (sub->options.queue_limit > 0 && !(sub->options.flags & LSHM_SUBSCRIBER_LATEST))
         return tool_fail(tool, EX_USAGE, "--limit needs --latest: without it nothing is skipped");
     sub->topic = argv[optind];

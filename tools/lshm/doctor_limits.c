@@ -63,7 +63,8 @@ static void check_locked(struct doctor *doctor)
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
-        doctor_find(doctor, LEVEL_OK, "locked memory", NULL, "%s allowed; lshm locks none",
+        doctor_find(doctor, LEVEL_OK, "locked memory", NULL,
+                    "%s allowed; publishers lock theirs only with LSHM_PUBLISHER_LOCK",
                     limit.rlim_cur == RLIM_INFINITY ? "any amount"
                                                     : text_bytes(figure, limit.rlim_cur));
 }

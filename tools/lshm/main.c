@@ -48,18 +48,23 @@ static int unknown_command(const struct tool *tool, const char *name)
     return tool_fail(tool, EX_USAGE, "there is no command '%s'; see lshm help", name);
 }
 
+static bool is_help(const char *name)
+{
+    return name == NULL || strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 ||
+           strcmp(name, "-h") == 0;
+}
+
+/* What is asked for; NULL or help itself: all commands. */
 static int help(const struct tool *tool, const char *name)
 {
-    const struct command *command;
+    const struct command *command = is_help(name) ? NULL : find_command(name);
 
-    if (name == NULL) {
-        print_usage(stdout);
-        return tool_finish(tool);
-    }
-    command = find_command(name);
-    if (command == NULL)
+    if (!is_help(name) && command == NULL)
         return unknown_command(tool, name);
-    fputs(command->usage, stdout);
+    if (command == NULL)
+        print_usage(stdout);
+    else
+        fputs(command->usage, stdout);
     return tool_finish(tool);
 }
 

@@ -12,7 +12,7 @@ static void bad_option(const struct tool *tool, int option, char **argv)
 
     if (option == ':')
         tool_fail(tool, EX_USAGE, "%s needs a value; see lshm %s --help", argv[optind - 1], name);
-    else if (optopt != 0 && optopt < 0x80)
+    else if (optopt >= ' ' && optopt < 0x80) /* long ones have smaller numbers, or none */
         tool_fail(tool, EX_USAGE, "there is no option -%c; see lshm %s --help", optopt, name);
     else
         tool_fail(tool, EX_USAGE, "%s is not an option, or takes no value; see lshm %s --help",
