@@ -3,7 +3,8 @@
  * Version of the library and of the shared-memory ABI.
  *
  * The library follows semantic versioning. The ABI major is the number both ends of a control
- * socket must share; a minor only adds. Major 0 may change in commits of their own (see CHANGELOG).
+ * socket must share; a minor only adds. While the major is 0 they must share the minor, too, and
+ * the ABI may change in commits of their own (see CHANGELOG).
  */
 #ifndef LSHM_VERSION_H
 #define LSHM_VERSION_H
