@@ -59,10 +59,17 @@ static void forge(struct relay *relay, struct lsi_ctl_packet *packet)
 {
     /* RLX: the test and the library's thread take turns by way of the socket. */
     uint32_t kind = lsi_load_relaxed(&relay->kind), index = lsi_load_relaxed(&relay->index);
+    uint32_t value = lsi_load_relaxed(&relay->value);
     int fd;
 
-    if (kind == RELAY_HONEST || packet->header.type != lsi_load_relaxed(&relay->type) ||
-        index >= packet->fd_count)
+    if (kind == RELAY_HONEST || packet->header.type != lsi_load_relaxed(&relay->type))
+        return;
+    if (kind == RELAY_WORD) {
+        memcpy(packet->bytes + index, &value, sizeof value);
+        lsi_add_relaxed(&relay->forged, 1);
+        return;
+    }
+    if (index >= packet->fd_count)
         return;
     fd = make_file(packet->fds[index], kind);
     if (fd < 0)
@@ -83,6 +90,12 @@ static bool pass(struct relay *relay, int from, int to, bool is_answer)
 
     if (bytes < 0)
         return bytes == -EAGAIN;
+    if (is_answer && packet.header.type == (LSI_CTL_HELLO | LSI_CTL_REPLY)) {
+        lsi_store_relaxed(&relay->board_lines,
+                          (uint32_t)(packet.hello_reply.board_bytes / LSHM_LINE_BYTES));
+        lsi_store_relaxed(&relay->control_lines,
+                          (uint32_t)(packet.hello_reply.control_bytes / LSHM_LINE_BYTES));
+    }
     if (is_answer)
         forge(relay, &packet);
     else if (packet.header.type == LSI_CTL_MAPPED && packet.header.status != 0)
@@ -160,4 +173,10 @@ void relay_forge(struct relay *relay, enum relay_kind kind, uint32_t type, uint3
     lsi_store_relaxed(&relay->type, type);
     lsi_store_relaxed(&relay->index, index);
     lsi_store_relaxed(&relay->kind, (uint32_t)kind);
+}
+
+void relay_forge_word(struct relay *relay, uint32_t type, size_t offset, uint32_t value)
+{
+    lsi_store_relaxed(&relay->value, value);
+    relay_forge(relay, RELAY_WORD, type, (uint32_t)offset);
 }

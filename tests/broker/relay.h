@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A thread between the library and a real broker that passes every packet on, and puts another
- * memory file in the place of one that the broker sent.
+ * memory file, or another word, in the place of one that the broker sent.
  *
  * It serves one session after the other, in the process that uses the library, so that the broker
  * sees the right one at the other end.
@@ -20,6 +20,7 @@ enum relay_kind {
     RELAY_SIZE_SEALED, /* for readers: somebody may still map it writable */
     RELAY_SHORT,       /* sealed, but a page less */
     RELAY_OTHER_MODE,  /* sealed, but read-write for a reader, read-only for a writer */
+    RELAY_WORD,        /* nothing; a word of the packet is another */
 };
 
 struct relay {
@@ -31,14 +32,17 @@ struct relay {
     /* Set while no packet is awaited. */
     uint32_t kind;
     uint32_t type;  /* of the packets */
-    uint32_t index; /* of the descriptor */
+    uint32_t index; /* of the descriptor; RELAY_WORD: offset of the word */
+    uint32_t value; /* RELAY_WORD */
     /* The thread's. */
     uint32_t forged;
     int32_t refusal; /* the last status that was not 0 in a MAPPED */
+    uint32_t board_lines, control_lines; /* of the last session's first parts */
 };
 
 void relay_start(struct relay *relay, const char *dir, const char *broker_path);
 void relay_stop(struct relay *relay);
 void relay_forge(struct relay *relay, enum relay_kind kind, uint32_t type, uint32_t index);
+void relay_forge_word(struct relay *relay, uint32_t type, size_t offset, uint32_t value);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The library does not trust the memory files that it is sent: each must have the seals, the size
- * and the access mode that map-then-seal gives it, or it is not mapped. A relay forges them, one at
- * a time, on the way from a real broker.
+ * and the access mode that map-then-seal gives it, or it is not mapped. Nor does it look at places
+ * outside what it has mapped. A relay forges them, one at a time, on the way from a real broker.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include <lshm/inspect.h>
@@ -127,6 +128,22 @@ static void test_context__of_forged_memory__does_not_open(void **state)
     close_both();
 }
 
+static void test_context__of_regions_that_are_too_small__does_not_open(void **state)
+{
+    static const size_t offsets[] = {
+        offsetof(struct lsi_ctl_hello_reply, public_bytes),
+        offsetof(struct lsi_ctl_hello_reply, board_bytes),
+        offsetof(struct lsi_ctl_hello_reply, control_bytes),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        relay_forge_word(&relay, LSI_CTL_HELLO | LSI_CTL_REPLY, offsets[i], 64);
+        assert_int_equal(open_context(relay.path, &deceived), -LSHM_EPROTO);
+        assert_int_equal(lsi_load_relaxed(&relay.forged), 1);
+    }
+}
+
 /* Nothing of it stays behind: the next one opens, and works. */
 static void test_publisher__of_forged_memory__does_not_open(void **state)
 {
@@ -217,6 +234,62 @@ static void test_subscriber__that_gets_a_forged_ring__is_told_and_leaves_it(void
     close_both();
 }
 
+static void test_subscriber__to_a_ring_of_which_it_is_told_nonsense__does_not_open(void **state)
+{
+    struct lshm_publisher *publisher;
+    struct lshm_subscriber *subscriber = NULL;
+
+    (void)state;
+    open_both();
+    assert_int_equal(open_publisher(direct, &publisher), 0);
+
+    const struct {
+        size_t offset;
+        uint32_t value;
+    } words[] = {
+        { offsetof(struct lsi_ctl_push_ring, cell.part), UINT32_MAX },
+        { offsetof(struct lsi_ctl_push_ring, cell.line), UINT32_MAX },
+        { offsetof(struct lsi_ctl_push_ring, cell.line), lsi_load_relaxed(&relay.control_lines) },
+        { offsetof(struct lsi_ctl_push_ring, record.part), UINT32_MAX },
+        { offsetof(struct lsi_ctl_push_ring, record.line), UINT32_MAX },
+        { offsetof(struct lsi_ctl_push_ring, record.line), lsi_load_relaxed(&relay.board_lines) },
+        { offsetof(struct lsi_ctl_push_ring, window), 0 },
+        { offsetof(struct lsi_ctl_push_ring, window), 5 }, /* it asks for 4 */
+        { offsetof(struct lsi_ctl_push_ring, holds), 2 },  /* and for 1 */
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        relay_forge_word(&relay, LSI_CTL_PUSH_RING, words[i].offset, words[i].value);
+        assert_true(open_subscriber(deceived, 1, &subscriber) < 0);
+        assert_null(subscriber);
+        assert_int_equal(lsi_load_relaxed(&relay.forged), 1);
+        is_free(publisher);
+    }
+    relay_forge(&relay, RELAY_HONEST, 0, 0);
+    assert_int_equal(open_subscriber(deceived, 1, &subscriber), 0);
+    cross(publisher, subscriber);
+    close_both();
+}
+
+static void test_publisher__that_is_told_of_a_record_nowhere__does_not_open(void **state)
+{
+    const size_t offset = offsetof(struct lsi_ctl_publisher_open_reply, record);
+    struct lshm_publisher *publisher = NULL;
+
+    (void)state;
+    open_both();
+    for (uint32_t i = 0; i < 2; i++) {
+        relay_forge_word(&relay, LSI_CTL_PUBLISHER_OPEN | LSI_CTL_REPLY,
+                         offset + i * sizeof(uint32_t), UINT32_MAX); /* part, line */
+        assert_int_equal(open_publisher(deceived, &publisher), -LSHM_EPROTO);
+        assert_null(publisher);
+        assert_int_equal(lsi_load_relaxed(&relay.forged), 1);
+    }
+    relay_forge(&relay, RELAY_HONEST, 0, 0);
+    assert_int_equal(open_publisher(deceived, &publisher), 0);
+    close_both();
+}
+
 /* It cannot see how far its reader is: it frees nothing, and says why. */
 static void test_publisher__to_a_reader_in_forged_memory__counts_it_as_unmapped(void **state)
 {
@@ -285,9 +358,12 @@ static int run(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
         TEST(test_context__of_forged_memory__does_not_open),
+        TEST(test_context__of_regions_that_are_too_small__does_not_open),
         TEST(test_publisher__of_forged_memory__does_not_open),
         TEST(test_subscriber__to_a_forged_ring__does_not_open),
         TEST(test_subscriber__that_gets_a_forged_ring__is_told_and_leaves_it),
+        TEST(test_subscriber__to_a_ring_of_which_it_is_told_nonsense__does_not_open),
+        TEST(test_publisher__that_is_told_of_a_record_nowhere__does_not_open),
         TEST(test_publisher__to_a_reader_in_forged_memory__counts_it_as_unmapped),
         TEST(test_board__of_a_forged_part__does_without_it),
         TEST(test_control_region__of_a_forged_part__is_not_mapped),
