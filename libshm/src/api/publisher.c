@@ -67,6 +67,11 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
                       "clear them, or use a newer one", o->flags & ~PUBLISHER_FLAGS);
         return -EINVAL;
     }
+    if (o->reserved != 0) {
+        lsi_error_set(reterr_error, EINVAL, "reserved is %u; it must be 0: zero the options first",
+                      o->reserved);
+        return -EINVAL;
+    }
     if (o->numa_node != 0 && !lsi_pages_has_node(o->numa_node - 1)) {
         lsi_error_set(reterr_error, EINVAL, "numa_node is %u, which means node %u; this machine "
                       "has one node, or none of that number: use 0, or see lscpu", o->numa_node,
