@@ -118,9 +118,11 @@ struct lshm_board_publisher {
     uint64_t publisher;         /*  8 broker the port's number */
     uint64_t topic;             /* 16 broker the topic's number */
     uint32_t roster_parts;      /* 24 broker parts in the directory */
-    uint32_t reserved_28;       /* 28        zero */
+    uint32_t flags;             /* 28 broker LSHM_BOARD_…; changed before the version is */
     struct lshm_ref roster[LSHM_ROSTER_PARTS]; /* 32 broker where each part's run of rows starts */
 };
+
+#define LSHM_BOARD_WATCHED 1u      /* somebody wants to know how long messages take: stamp them */
 
 /*
  * ROSTER ROW, 64 bytes: one reader of one publisher. state is generation << 8 | LSHM_ROW_….
@@ -179,7 +181,9 @@ struct lshm_board_reader {
     uint64_t publisher;         /* 32 broker the port's number */
     uint64_t segments;          /* 40 broker bit n: the ring may name its segment n + 1, which this
                                              client has, or which is on its way to it */
-    uint64_t reserved_48[10];   /* 48        zero */
+    uint64_t histogram;         /* 48 broker (part + 1) << 32 | line of its struct lshm_histogram:
+                                             count there how long messages took; 0: do not */
+    uint64_t reserved_56[9];    /* 56        zero */
 };
 
 /*
@@ -229,6 +233,24 @@ struct lshm_cell {
 };
 #define LSHM_CELL_LINES 2u
 #define LSHM_HOLDS_PER_LINE 8u
+
+/*
+ * HISTOGRAM of the time from a message's stamp to its take, in ns, on LSHM_HISTOGRAM_LINES lines of
+ * the reader's control region; only for links that somebody watches, or once did. Log-linear, as
+ * HdrHistogram's buckets (G. Tene, https://github.com/HdrHistogram/HdrHistogram): one for each
+ * value below 8, then eight for each power of two. They only grow while the link lasts: who wants
+ * to know of a span of time subtracts what was there at its beginning. A copy is of no one instant:
+ * its total is the sum of the buckets copied, and nothing else.
+ */
+#define LSHM_HISTOGRAM_BUCKETS 496u
+struct lshm_histogram {
+    uint64_t link;              /*   0 client the pair counted here; 0: nothing is to be believed */
+    uint64_t untimed;           /*   8 client messages without a time, not counted below */
+    uint64_t max;               /*  16 client the largest value */
+    uint64_t reserved_24[13];   /*  24        zero */
+    uint64_t buckets[LSHM_HISTOGRAM_BUCKETS]; /* 128 client messages by what they took */
+};
+#define LSHM_HISTOGRAM_LINES 32u
 
 /*
  * RING. Header lines, one state byte per slot, then the entries. The offsets of the last two are in
@@ -337,7 +359,7 @@ struct lshm_entry {
     X(lshm_board, reserved_136, 136) Y(lshm_board, 256)                                            \
     X(lshm_board_publisher, roster_version, 0) X(lshm_board_publisher, publisher, 8)               \
     X(lshm_board_publisher, topic, 16) X(lshm_board_publisher, roster_parts, 24)                   \
-    X(lshm_board_publisher, reserved_28, 28) X(lshm_board_publisher, roster, 32)                   \
+    X(lshm_board_publisher, flags, 28) X(lshm_board_publisher, roster, 32)                         \
     Y(lshm_board_publisher, 128)                                                                   \
     X(lshm_roster_row, state, 0) X(lshm_roster_row, client, 8) X(lshm_roster_row, cell, 16)        \
     X(lshm_roster_row, link, 24) X(lshm_roster_row, flags, 32) X(lshm_roster_row, window, 36)      \
@@ -347,7 +369,8 @@ struct lshm_entry {
     X(lshm_board_reader, state, 0) X(lshm_board_reader, link, 8)                                   \
     X(lshm_board_reader, final_tail, 16) X(lshm_board_reader, closing_floor, 24)                   \
     X(lshm_board_reader, publisher, 32) X(lshm_board_reader, segments, 40)                         \
-    X(lshm_board_reader, reserved_48, 48) Y(lshm_board_reader, 128)                                \
+    X(lshm_board_reader, histogram, 48) X(lshm_board_reader, reserved_56, 56)                      \
+    Y(lshm_board_reader, 128)                                                                      \
     X(lshm_control, header, 0) X(lshm_control, reserved_64, 64) X(lshm_control, sleep, 128)        \
     X(lshm_control, reserved_136, 136) X(lshm_control, sleeps, 256)                                \
     X(lshm_control, wakes_sent, 264) X(lshm_control, wakes_full, 272)                              \
@@ -359,6 +382,8 @@ struct lshm_entry {
     X(lshm_cell, lost_limit, 168) X(lshm_cell, lost_evicted, 176)                                  \
     X(lshm_cell, lost_corrupt, 184) X(lshm_cell, holds_made, 192)                                  \
     X(lshm_cell, reserved_200, 200) Y(lshm_cell, 256)                                              \
+    X(lshm_histogram, link, 0) X(lshm_histogram, untimed, 8) X(lshm_histogram, max, 16)            \
+    X(lshm_histogram, reserved_24, 24) X(lshm_histogram, buckets, 128) Y(lshm_histogram, 4096)     \
     X(lshm_ring, header, 0) X(lshm_ring, publisher, 64) X(lshm_ring, entry_count, 72)              \
     X(lshm_ring, entry_bytes, 76) X(lshm_ring, entries_offset, 80)                                 \
     X(lshm_ring, states_offset, 88) X(lshm_ring, slot_bytes, 96) X(lshm_ring, slot_count, 104)     \
