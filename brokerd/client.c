@@ -343,20 +343,28 @@ void client_control_reserve(struct broker *broker, struct client *client, uint32
         (void)grow_control(broker, client, pending.parts, wanted - spare);
 }
 
-int client_control_take(struct broker *broker, struct client *client, uint32_t run,
-                        struct lshm_ref *ret_ref)
+int client_control_take_only(struct broker *broker, struct client *client, uint32_t run,
+                             struct lshm_ref *ret_ref)
 {
     struct pending pending;
     int status = lines_take(&client->control, run, ret_ref);
 
-    if (status == 0)
-        client_control_reserve(broker, client, run);
     if (status != -EAGAIN)
         return status;
     pending = count_pending(client);
     if (pending.run < run)
         status = grow_control(broker, client, pending.parts, run);
     return status < 0 ? status : -EAGAIN;
+}
+
+int client_control_take(struct broker *broker, struct client *client, uint32_t run,
+                        struct lshm_ref *ret_ref)
+{
+    int status = client_control_take_only(broker, client, run, ret_ref);
+
+    if (status == 0)
+        client_control_reserve(broker, client, run);
+    return status;
 }
 
 void client_free(struct broker *broker, struct client *client)

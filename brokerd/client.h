@@ -28,6 +28,9 @@ int client_board_take(struct broker *broker, struct client *client, uint32_t run
 /* Lines of its control region. −EAGAIN: it must map another part first, and was asked to. */
 int client_control_take(struct broker *broker, struct client *client, uint32_t run,
                         struct lshm_ref *ret_ref);
+/* The same, but nothing is kept free behind it. */
+int client_control_take_only(struct broker *broker, struct client *client, uint32_t run,
+                             struct lshm_ref *ret_ref);
 /* Cells of that many lines for publishers to come: parts are pushed before it lacks any. */
 void client_control_reserve(struct broker *broker, struct client *client, uint32_t run);
 /* Tells it of a board or control part. */

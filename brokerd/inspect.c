@@ -153,6 +153,14 @@ static void fill_link(struct broker *broker, uint32_t index, void *ret_record)
         record->control_bytes = region->record->bytes;
         record->cell_line = from->cell.line;
     }
+    if (record_has_ref(&from->histogram) && from->histogram.part < control->count &&
+        control->items[from->histogram.part].region) {
+        const struct region *region = control->items[from->histogram.part].region;
+
+        record->histogram_region = region_number(broker, region);
+        record->histogram_bytes = region->record->bytes;
+        record->histogram_line = from->histogram.line;
+    }
     record->state = record_state(&from->record) == LINK_LEFT ? LSHM_ROW_GONE
                     : from->is_evicted                       ? LSHM_ROW_EVICTED
                                                              : LSHM_ROW_LIVE;

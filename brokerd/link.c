@@ -9,6 +9,7 @@
 #include "client.h"
 #include "ctl/geometry.h"
 #include "grant.h"
+#include "latency.h"
 #include "lines.h"
 #include "outbox.h"
 #include "peer.h"
@@ -46,6 +47,7 @@ static int make(struct broker *broker, struct publisher *publisher, struct subsc
     record->publisher = publisher_number(broker, publisher);
     record->cell = none;
     record->board_record = none;
+    record->histogram = none;
     record->row = ROSTER_NO_ROW;
     record->is_again = is_again;
     record->is_new = record_state(&publisher->record->record) == PUBLISHER_LINKING;
@@ -163,6 +165,7 @@ int link_advance(struct broker *broker, struct link *link)
         roster_write_row(broker, link);
         record_set_state(&record->record, LINK_LIVE);
         link_tell(broker, link);
+        latency_show(broker, link);
     }
     return 1;
 }
@@ -189,6 +192,10 @@ static void give_lines(struct link *link)
     if (record_has_ref(&record->cell))
         lines_give(&client->control, record->cell,
                    lsi_geometry_cell_lines(link->subscriber->record->holds));
+    if (record_has_ref(&record->histogram)) {
+        lines_give(&client->control, record->histogram, LSHM_HISTOGRAM_LINES);
+        client->histogram_count--;
+    }
     if (record_has_ref(&record->board_record))
         lines_give(&client->board, record->board_record, 1);
 }
@@ -231,6 +238,9 @@ int link_rebuild(struct broker *broker, struct link *link)
     if (client) {
         lines_mark(&client->control, record->cell,
                    lsi_geometry_cell_lines(subscriber->record->holds));
+        lines_mark(&client->control, record->histogram, LSHM_HISTOGRAM_LINES);
+        if (record_has_ref(&record->histogram))
+            client->histogram_count++;
         lines_mark(&client->board, record->board_record, 1);
     }
     if (record_state(&record->record) == LINK_LIVE && record->is_peer_acknowledged &&

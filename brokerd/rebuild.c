@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "evict.h"
+#include "latency.h"
 #include "lines.h"
 #include "link.h"
 #include "memory.h"
@@ -104,6 +105,8 @@ int rebuild_indexes(struct broker *broker)
         status = status < 0 ? status : subscriber_rebuild(broker, &broker->subscribers[i]);
     FOR_EACH_USED (broker, TABLE_LINKS, i)
         status = status < 0 ? status : link_rebuild(broker, &broker->links[i]);
+    FOR_EACH_USED (broker, TABLE_CLIENTS, i)
+        latency_rebuild(broker, &broker->clients[i]);
     return status;
 }
 
@@ -187,6 +190,8 @@ void rebuild_redo(struct broker *broker)
         else
             subscriber_free_if_left(broker, subscriber);
     }
-    FOR_EACH_USED (broker, TABLE_TOPICS, i)
+    FOR_EACH_USED (broker, TABLE_TOPICS, i) {
+        latency_redo(broker, &broker->topics[i]);
         topic_put(broker, &broker->topics[i]);
+    }
 }

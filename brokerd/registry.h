@@ -67,6 +67,7 @@ struct client_record {
     uint64_t pid;
     uint64_t since_ns;
     uint64_t hello_id;
+    uint64_t watched_topic; /* inspectors: whose latencies are counted for it; 0: none */
     uint64_t close_id; /* the last close request: one that is repeated may find nothing to close */
     char name[LSHM_NAME_BYTES];
 };
@@ -159,6 +160,7 @@ struct link_record {
     uint64_t publisher;
     struct lshm_ref cell;         /* on the subscriber's control region */
     struct lshm_ref board_record; /* on the subscriber's board */
+    struct lshm_ref histogram;    /* on its control region, once somebody has watched it */
     uint32_t row;                 /* of the publisher's roster; UINT32_MAX: not chosen */
     uint32_t window;              /* granted: at most what the subscriber asked for */
     uint32_t holds;

@@ -60,6 +60,11 @@ static void bump_version(struct lshm_board_publisher *board)
     lsi_store_release(&board->roster_version, lsi_counter_next(version));
 }
 
+static uint32_t wanted_flags(const struct publisher *publisher)
+{
+    return publisher->topic && publisher->topic->watcher_count > 0 ? LSHM_BOARD_WATCHED : 0;
+}
+
 void roster_write_record(struct broker *broker, struct publisher *publisher)
 {
     struct lshm_board_publisher *board = board_record(publisher);
@@ -73,6 +78,20 @@ void roster_write_record(struct broker *broker, struct publisher *publisher)
     board->topic = record->topic;
     memcpy(board->roster, record->roster, sizeof(board->roster));
     board->roster_parts = record->roster_parts;
+    board->flags = wanted_flags(publisher);
+    bump_version(board);
+}
+
+void roster_write_watched(struct publisher *publisher)
+{
+    struct lshm_board_publisher *board = board_record(publisher);
+
+    /* RLX: the broker's own last value. */
+    if (!board || lsi_load_relaxed(&board->flags) == wanted_flags(publisher))
+        return;
+    /* RLX: the release of the version covers it. DIE L1: the publisher learns of it with the next
+     * version; the successor compares and finds nothing to do. */
+    lsi_store_relaxed(&board->flags, wanted_flags(publisher));
     bump_version(board);
 }
 
@@ -289,6 +308,7 @@ void roster_write_reader(struct broker *broker, struct link *link)
     lsi_store_relaxed(&reader->final_tail, (uint64_t)0);
     lsi_store_relaxed(&reader->closing_floor, (uint64_t)0); /* RLX: as above */
     lsi_store_relaxed(&reader->segments, (uint64_t)0); /* RLX: as above */
+    lsi_store_relaxed(&reader->histogram, (uint64_t)0); /* RLX: as above */
     /* RLX: as above. DIE D3: it is FREE and is written again. */
     lsi_store_relaxed(&reader->state, (uint64_t)LSHM_LINK_LIVE);
 }
@@ -358,6 +378,22 @@ void roster_write_segments(struct broker *broker, struct link *link)
      * the bit. DIE M1: the bit is set and its push was not sent: the registry says so too, and the
      * successor sends it. */
     lsi_store_release(&reader->segments, made | link->record->segments_sent);
+}
+
+void roster_write_histogram(struct link *link)
+{
+    struct lshm_board_reader *reader = reader_record(link);
+    const struct topic *topic = link->subscriber->topic;
+    const struct lshm_ref place = link->record->histogram;
+    uint64_t wanted = 0;
+
+    if (topic && topic->watcher_count > 0 && record_has_ref(&place))
+        wanted = ((uint64_t)place.part + 1) << 32 | place.line;
+    if (reader) {
+        /* RLX: the lines are the client's own, which it has mapped. DIE L2: it counts, or not, what
+         * the registry says otherwise; the successor writes it again. */
+        lsi_store_relaxed(&reader->histogram, wanted);
+    }
 }
 
 void roster_free_reader(struct link *link)

@@ -38,6 +38,9 @@ void roster_write_reader(struct broker *broker, struct link *link);
 void roster_end_reader(struct broker *broker, struct link *link);
 /* Which segments the ring may name. */
 void roster_write_segments(struct broker *broker, struct link *link);
+/* Whether the publisher's messages are stamped; whether the reader counts, and where. */
+void roster_write_watched(struct publisher *publisher);
+void roster_write_histogram(struct link *link);
 void roster_free_reader(struct link *link);
 
 #endif

@@ -13,6 +13,7 @@
 #include "client.h"
 #include "evict.h"
 #include "inspect.h"
+#include "latency.h"
 #include "link.h"
 #include "log.h"
 #include "memory.h"
@@ -81,6 +82,7 @@ void session_hang_up(struct broker *broker, struct client *client)
     if (fd < 0)
         return;
     drain(fd);
+    latency_unwatch(broker, client);
     /* If we die before the close: a socket that nobody names, which the sweep finds. */
     record->socket_fd = -1;
     if (record_state(&record->record) != CLIENT_DEAD)
@@ -190,6 +192,7 @@ static void place_waiting(struct broker *broker, struct subscriber *subscriber)
             link->publisher->pending_count == 0)
             publisher_advance(broker, link->publisher);
     }
+    latency_show_subscriber(broker, subscriber);
     if (record_state(&subscriber->record->record) == SUBSCRIBER_OPENING)
         subscriber_advance(broker, subscriber);
 }
@@ -303,6 +306,9 @@ static void handle_any(struct broker *broker, struct client *client,
         break;
     case LSI_CTL_LIST:
         inspect_list(broker, client, &packet->list);
+        break;
+    case LSI_CTL_WATCH:
+        latency_watch(broker, client, &packet->watch);
         break;
     case LSI_CTL_REGION:
         inspect_region(broker, client, &packet->region);

@@ -70,6 +70,7 @@ struct client {
     struct publisher_list publishers;
     struct subscriber_list subscribers;
     uint32_t subscriber_count;
+    uint32_t histogram_count;   /* of its links */
     struct peer_list peers;     /* what it has of others */
     struct peer_list watched;   /* what others have of it */
     struct parts board;
@@ -85,6 +86,7 @@ struct topic {
     struct subscriber_list subscribers;
     uint32_t publisher_count;
     uint32_t subscriber_count;
+    uint32_t watcher_count;     /* sessions for which latencies are counted */
 };
 RB_HEAD(topic_tree, topic);
 

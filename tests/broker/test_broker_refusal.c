@@ -275,6 +275,21 @@ static void test_broker__subscriber_maps_nothing__open_fails_naming_it(void **st
     raw_close(&writer);
 }
 
+static void test_broker__client_that_inspects__refused(void **state)
+{
+    struct raw_client client;
+    struct lsi_ctl_watch watch = {.header.type = LSI_CTL_WATCH, .topic = "t"};
+    struct lsi_ctl_region region = {.header.type = LSI_CTL_REGION, .region = 1};
+
+    (void)state;
+    assert_int_equal(raw_attach(&client, broker.socket_path, 0), 0);
+    assert_int_equal(raw_call(&client, &watch, sizeof(watch)), -LSHM_EDENIED);
+    assert_non_null(strstr(client.packet.refusal.text, "only inspectors"));
+    assert_int_equal(raw_call(&client, &region, sizeof(region)), -LSHM_EDENIED);
+    assert_true(raw_worker_pid(&client) > 0); /* the session goes on */
+    raw_close(&client);
+}
+
 static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define START_TEST(name) cmocka_unit_test_setup_teardown(name, setup_directory, lst_teardown)
@@ -288,6 +303,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_broker__quota__named_with_its_option),
     TEST(test_broker__bad_wishes__refused_and_the_session_goes_on),
     TEST(test_broker__mapped_but_not_filled__cut_off),
+    TEST(test_broker__client_that_inspects__refused),
     TEST(test_broker__hostile_packets__cut_off_with_a_reason),
     TEST(test_broker__subscriber_maps_nothing__open_fails_naming_it),
 };

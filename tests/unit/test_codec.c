@@ -41,6 +41,7 @@ static const struct sample requests[] = {
     {LSI_CTL_SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0},
     {LSI_CTL_SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0},
     {LSI_CTL_SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0},
+    {LSI_CTL_WATCH, sizeof(struct lsi_ctl_watch), 0},
 };
 
 #define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
@@ -68,6 +69,7 @@ static const struct sample answers[] = {
     {LSI_CTL_SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1},
     {LSI_CTL_PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1},
     {LSI_CTL_PUSH_SEGMENT_GONE, sizeof(struct lsi_ctl_push_segment), 0},
+    {REPLY_TO(WATCH), sizeof(struct lsi_ctl_header), 0},
 };
 
 static void plan(struct lsi_ctl_geometry *geometry)
@@ -219,6 +221,7 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&requests[5], lsi_ctl_subscriber_open, flags, 0x80),
         FLAW(&requests[12], lsi_ctl_list, what, 6),
         FLAW(&requests[12], lsi_ctl_list, reserved, 1),
+        FLAW(&requests[19], lsi_ctl_watch, topic, 'x'),
         FLAW(&answers[0], lsi_ctl_hello_reply, board_bytes, 0),
         FLAW(&answers[0], lsi_ctl_hello_reply, control_bytes, 0),
         FLAW(&answers[7], lsi_ctl_status_reply, version, 'x'),

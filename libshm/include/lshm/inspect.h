@@ -192,6 +192,43 @@ int lshm_inspector_list_holders(struct lshm_inspector *inspector, struct lshm_ho
                                 size_t count);
 
 /*
+ * How long messages take from their publication until they are taken. Nobody counts that unless an
+ * inspector watches the topic: then its publishers stamp their messages and its subscribers count,
+ * each for itself; both learn of it with one of their next calls. It ends with the inspector, or
+ * when it watches another topic; NULL: none. 0, −LSHM_ENAME, −LSHM_ENOTOPIC.
+ */
+int lshm_inspector_watch(struct lshm_inspector *inspector, const char *topic,
+                         struct lshm_error *reterr_error);
+
+struct lshm_latency_info { /* one for each publisher that a subscriber reads */
+    uint64_t link;                   /* the pair: never used again */
+    uint64_t topic;
+    uint64_t subscriber;
+    uint64_t client;
+    uint64_t publisher;
+    uint32_t known;                  /* 0: the subscriber has counted nothing yet */
+    uint32_t reserved;
+    struct lshm_histogram histogram; /* ns, since the pair was first watched: subtract an earlier
+                                        one to get those in between */
+};
+/* Of all pairs that are or were watched, filled as lists are. */
+int lshm_inspector_list_latencies(struct lshm_inspector *inspector,
+                                  struct lshm_latency_info *infos, size_t count);
+
+/*
+ * Private histograms (abi.h), all zero to begin with; their figures may be anything, sums stop at
+ * UINT64_MAX. The quantile is the end of the bucket that holds it, at most an eighth above it, and
+ * never more than the maximum; part is 0 … 1. Subtracting leaves the maximum if it is new, else the
+ * end of the last bucket.
+ */
+void lshm_histogram_add(struct lshm_histogram *histogram, uint64_t value);
+void lshm_histogram_merge(struct lshm_histogram *histogram, const struct lshm_histogram *other);
+void lshm_histogram_subtract(struct lshm_histogram *histogram,
+                             const struct lshm_histogram *earlier);
+uint64_t lshm_histogram_count(const struct lshm_histogram *histogram);
+uint64_t lshm_histogram_quantile(const struct lshm_histogram *histogram, double part);
+
+/*
  * The topic of that name: 0, −LSHM_ENAME when no topic can have it, −LSHM_ENOTOPIC when nobody
  * publishes or subscribes to it now.
  */

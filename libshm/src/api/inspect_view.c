@@ -5,6 +5,7 @@
 
 #include "api/inspector.h"
 #include "core/cell.h"
+#include "core/histogram.h"
 #include "ctl/geometry.h"
 #include "os/memory.h"
 #include "os/seal.h"
@@ -151,6 +152,21 @@ static const struct lshm_cell *find_cell(struct lshm_inspector *inspector,
         return NULL;
     base = lsi_inspector_view(inspector, record->control_region, record->control_bytes);
     return base != NULL ? (const struct lshm_cell *)(base + offset) : NULL;
+}
+
+bool lsi_inspector_look_histogram(struct lshm_inspector *inspector,
+                                  const struct lsi_ctl_link_record *record,
+                                  struct lshm_histogram *ret_copy)
+{
+    uint64_t offset = (uint64_t)record->histogram_line * LSHM_LINE_BYTES;
+    const unsigned char *base = NULL;
+
+    *ret_copy = (struct lshm_histogram){ 0 };
+    if (sizeof *ret_copy <= record->histogram_bytes &&
+        offset <= record->histogram_bytes - sizeof *ret_copy)
+        base = lsi_inspector_view(inspector, record->histogram_region, record->histogram_bytes);
+    return base != NULL && lsi_histogram_copy((const struct lshm_histogram *)(base + offset),
+                                              record->link, ret_copy);
 }
 
 static uint64_t copy_holds(const struct lshm_cell *cell, uint32_t holds, struct lshm_hold *copies)

@@ -94,6 +94,10 @@ struct lsi_cell_look {
     bool joined;
     bool closed;     /* nothing but its holds is in use */
 };
+/* What a pair has counted; false: nothing yet, and the copy is empty. */
+bool lsi_inspector_look_histogram(struct lshm_inspector *inspector,
+                                  const struct lsi_ctl_link_record *record,
+                                  struct lshm_histogram *ret_copy);
 /* holds (room for record->holds, may be NULL) gets hold_count copies of what is held. */
 void lsi_inspector_look_cell(struct lshm_inspector *inspector,
                              const struct lsi_ctl_link_record *record, struct lshm_hold *holds,

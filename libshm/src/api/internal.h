@@ -238,6 +238,10 @@ int lsi_link_pass_lapped(struct lsi_link *link);
 uint64_t lsi_link_ahead(const struct lsi_link *link);
 /* Shows the counters to inspectors. */
 void lsi_link_count(struct lsi_link *link);
+/* latency.c: somebody watches; these were just taken (none, if it is an error). Returns count, so
+ * that nothing needs to be kept over the call. */
+int lsi_link_count_latencies(struct lsi_link *link, const struct lshm_message *messages,
+                             int count);
 uint64_t lsi_account_lost(const struct lsi_account *account);
 void lsi_account_add(struct lsi_account *sum, const struct lsi_account *account);
 

@@ -11,6 +11,7 @@
 
 #include "api/internal.h"
 #include "api/token.h"
+#include "core/histogram.h"
 #include "ctl/geometry.h"
 
 static int map_ring(struct lsi_link *link, const struct lsi_ctl_packet *push)
@@ -277,6 +278,8 @@ void lsi_link_left(struct lshm_context *context, uint64_t request)
 
         if (leaving->request != request)
             continue;
+        if (leaving->histogram != NULL)
+            lsi_histogram_end_use(leaving->histogram);
         if (leaving->cell != NULL)
             lsi_cell_reset(leaving->cell, leaving->holds);
         LIST_REMOVE(leaving, entry);
@@ -317,6 +320,7 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
             .subscriber = subscriber->number,
             .link = link->number,
             .cell = link->window.cell,
+            .histogram = link->histogram,
             .holds = link->window.holds,
         });
         lsi_account_add(&subscriber->before, &link->account);

@@ -429,7 +429,7 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
         d.handle = lsi_handle(1 + lsi_slot_segment(loan->slot),
                               p->slots.generations[lsi_slots_at(&p->slots, loan->slot)],
                               lsi_slot_index(loan->slot));
-    if (publisher->flags & LSHM_PUBLISHER_TIMESTAMPS) {
+    if (p->roster.stamps) {
         d.flags |= LSHM_ENTRY_TIME;
         d.time_ns = lsi_now_ns();
         m->time_ns = d.time_ns;

@@ -66,6 +66,7 @@ struct lsi_leaving {
     uint64_t subscriber;
     uint64_t link;
     struct lshm_cell *cell;
+    struct lshm_histogram *histogram; /* NULL: none */
     uint32_t holds;
 };
 
@@ -244,6 +245,7 @@ struct lsi_link {
     uint64_t signalled;             /* waiting generation signalled last */
     struct lsi_account account;
     uint64_t lost_told;             /* as in the cell */
+    struct lshm_histogram *histogram; /* NULL: nobody has watched it yet */
 };
 
 struct lshm_subscriber {

@@ -245,6 +245,7 @@ static int open_port(struct lshm_publisher *publisher, struct lsi_ctl_publisher_
     operations.context = publisher;
     lsi_roster_init(&publisher->publication.roster, record, publisher->geometry.entry_count,
                     &operations);
+    publisher->publication.roster.stamps_always = publisher->flags & LSHM_PUBLISHER_TIMESTAMPS;
     LIST_INSERT_HEAD(&context->publishers, publisher, entry);
     return 0;
 }

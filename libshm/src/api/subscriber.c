@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "core/histogram.h"
 #include "ctl/topic.h"
 
 #define SUBSCRIBER_FLAGS                                                                           \
@@ -221,9 +222,13 @@ static void reset_cells(struct lshm_subscriber *subscriber)
 {
     const struct lsi_link *link;
 
-    for (uint32_t i = 0; i < subscriber->links_count; i++)
-        if (subscriber->links[i] != NULL)
-            lsi_cell_reset(subscriber->links[i]->window.cell, subscriber->holds);
+    for (uint32_t i = 0; i < subscriber->links_count; i++) {
+        link = subscriber->links[i];
+        if (link != NULL && link->histogram != NULL)
+            lsi_histogram_end_use(link->histogram);
+        if (link != NULL)
+            lsi_cell_reset(link->window.cell, subscriber->holds);
+    }
     STAILQ_FOREACH(link, &subscriber->incoming, entry)
         lsi_cell_reset(link->window.cell, subscriber->holds);
 }

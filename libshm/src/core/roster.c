@@ -143,6 +143,9 @@ uint32_t lsi_roster_sync(struct lsi_roster *roster)
     parts = lsi_load_acquire(&roster->record->roster_parts);
     if (parts > LSHM_ROSTER_PARTS)
         parts = LSHM_ROSTER_PARTS;
+    /* RLX: after G6. */
+    roster->stamps = roster->stamps_always ||
+                     lsi_load_relaxed(&roster->record->flags) & LSHM_BOARD_WATCHED;
     roster->unmapped = 0;
     roster->active_count = 0;
     roster->blockers = 0;

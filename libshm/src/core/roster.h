@@ -92,6 +92,8 @@ struct lsi_roster {
     uint32_t pinning;             /* active readers whose windows keep slots without gating */
     bool has_lapped;              /* there has been one: entries are marked while rewritten */
     uint64_t evictions;           /* rows seen to be evicted */
+    bool stamps_always;           /* the owner's choice, whatever the board says */
+    bool stamps;                  /* messages are given their time */
     uint64_t kept_max;            /* messages that active readers can keep: by H, by such windows */
 };
 

@@ -63,6 +63,11 @@ static int check_list(const struct lsi_ctl_packet *packet)
            packet->list.what <= LSI_CTL_LIST_SUBSCRIBERS && packet->list.reserved == 0;
 }
 
+static int check_watch(const struct lsi_ctl_packet *packet)
+{
+    return is_text(packet->watch.topic, LSHM_TOPIC_BYTES);
+}
+
 static int check_hello_reply(const struct lsi_ctl_packet *packet)
 {
     return packet->hello_reply.public_bytes >= sizeof(struct lshm_public) &&
@@ -180,6 +185,7 @@ static const struct format requests[] = {
     FORMAT(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0, 0, 0, check_segment_add),
     FORMAT(SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
     FORMAT(SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
+    FORMAT(WATCH, sizeof(struct lsi_ctl_watch), 0, 0, 0, check_watch),
 };
 _Static_assert(LSI_COUNT_OF(requests) == LSI_CTL_TYPE_END - 1, "one format for each request");
 
@@ -193,6 +199,7 @@ static const struct format answers[] = {
     REPLY(LINK_LEAVE, BARE, 0, 0, 0, NULL),
     REPLY(STATUS, sizeof(struct lsi_ctl_status_reply), 0, 0, 0, check_status),
     REPLY(LIST, sizeof(struct lsi_ctl_list_reply), 0, 0, 1, check_list_reply),
+    REPLY(WATCH, BARE, 0, 0, 0, NULL),
     REPLY(REGION, sizeof(struct lsi_ctl_region_reply), 1, 1, 0, NULL),
     REPLY(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_reply), 0, 0, 0, check_segment_reply),
     FORMAT(SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1, 1, 0, check_segment_reply),

@@ -43,6 +43,7 @@ struct lsi_ctl_packet {
         struct lsi_ctl_push_client push_client;
         struct lsi_ctl_status_reply status_reply;
         struct lsi_ctl_list list;
+        struct lsi_ctl_watch watch;
         struct lsi_ctl_list_reply list_reply;
         struct lsi_ctl_region region;
         struct lsi_ctl_region_reply region_reply;

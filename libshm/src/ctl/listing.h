@@ -83,7 +83,17 @@ struct lsi_ctl_link_record {
     uint64_t control_bytes;
     uint32_t cell_line;
     uint32_t state;          /* LSHM_ROW_… */
-    uint32_t window, holds, flags, reserved;
+    uint32_t window, holds, flags;
+    uint32_t histogram_line;
+    uint64_t histogram_region; /* the control part that has its histogram; 0: it has none */
+    uint64_t histogram_bytes;
+};
+
+/* WATCH: from now on the latencies of this topic are counted, and of no other that this session
+ * watched before; empty: of none. The reply is a bare header. */
+struct lsi_ctl_watch {
+    struct lsi_ctl_header header;
+    char topic[LSHM_TOPIC_BYTES];
 };
 
 struct lsi_ctl_region {

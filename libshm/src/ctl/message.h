@@ -80,6 +80,7 @@ enum lsi_ctl_type {
     LSI_CTL_SEGMENT_ADD = 17,
     LSI_CTL_SEGMENT_REMOVE = 18,  /* no reply: all its slots are free, and it will use none */
     LSI_CTL_SEGMENT_LEFT = 19,    /* no reply: the reader has unmapped it */
+    LSI_CTL_WATCH = 20,           /* inspectors: how long a topic's messages take */
     LSI_CTL_TYPE_END,
 
     LSI_CTL_PUBLISHER_MEMORY = LSI_CTL_REPLY + 0x80,
