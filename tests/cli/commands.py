@@ -48,7 +48,7 @@ def usage_errors_exit_64_in_one_line(rig):
 def without_a_broker_each_command_exits_69_and_says_how_to_fix_it(rig):
     for command in (("status",), ("topic", "ls"), ("topic", "info", "x"), ("client", "ls"),
                     ("holders",), ("pub", "x"), ("sub", "x"), ("hz", "x"), ("bw", "x"),
-                    ("delay", "x")):
+                    ("delay", "x"), ("latency", "x")):
         text = rig.error(*command, code=69)
         assert "start brokerd" in text and str(rig.socket) in text, text
     doctor = rig.json("doctor", code=69)

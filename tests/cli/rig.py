@@ -15,7 +15,8 @@ TOOL = BUILD / "tools" / "lshm" / "lshm"
 BROKER = BUILD / "brokerd" / "brokerd"
 COMPLETION = ROOT / "tools" / "lshm" / "completion" / "lshm.bash"
 DEADLINE_S = 30
-COMMANDS = ("status", "topic", "client", "holders", "pub", "sub", "hz", "bw", "delay", "doctor",
+COMMANDS = ("status", "topic", "client", "holders", "pub", "sub", "hz", "bw", "delay", "latency",
+            "doctor",
             "version")
 TESTS = []
 

@@ -94,20 +94,20 @@ static void test_meter__nothing__has_no_rate(void **state)
 
 static void test_histogram__percentiles__are_within_12_percent(void **state)
 {
-    static struct histogram histogram;
+    static struct lshm_histogram histogram;
 
     (void)state;
-    assert_int_equal(histogram_percentile(&histogram, 0.5), 0);
+    assert_int_equal(lshm_histogram_quantile(&histogram, 0.5), 0);
     for (uint64_t i = 1; i <= 100000; i++)
-        histogram_add(&histogram, i * 17);
+        lshm_histogram_add(&histogram, i * 17);
     for (double part = 0.01; part < 1; part += 0.07) {
-        double figure = (double)histogram_percentile(&histogram, part), wanted = part * 1700000;
+        double figure = (double)lshm_histogram_quantile(&histogram, part), wanted = part * 1700000;
 
         assert_true(figure >= wanted * 0.99 && figure <= wanted * 1.126);
     }
-    assert_int_equal(histogram_percentile(&histogram, 1), 1700000);
-    histogram_add(&histogram, UINT64_MAX);
-    assert_true(histogram_percentile(&histogram, 1) == UINT64_MAX);
+    assert_int_equal(lshm_histogram_quantile(&histogram, 1), 1700000);
+    lshm_histogram_add(&histogram, UINT64_MAX);
+    assert_true(lshm_histogram_quantile(&histogram, 1) == UINT64_MAX);
 }
 
 int main(void)

@@ -83,11 +83,51 @@ def delay_shows_percentiles_or_says_that_there_is_no_time(rig):
     delay = rig.subscribe("late", "--json", "--count", 20, command="delay")
     rig.run("pub", "late", "--timestamps", stdin=b"x\n" * 20)
     delays = reports(delay)[-1]["delay_ns"]
-    assert 0 < delays["p50"] <= delays["p90"] <= delays["p99"] <= delays["max"] < 30e9, delays
+    times = [delays[part] for part in ("p50", "p90", "p99", "p999", "max")]
+    assert 0 < times[0] and times == sorted(times) and times[-1] < 30e9, delays
     delay = rig.subscribe("late", "--count", 1, command="delay")
     rig.run("pub", "late", stdin=b"x\n")
     err = finish(delay, code=65)[1]
     assert err.count("\n") == 1 and "--timestamps" in err, err
+
+
+@test
+def latency_counts_what_subscribers_take_and_only_while_it_runs(rig):
+    sub = rig.start("sub", "far", "--json")
+    pub = rig.start("pub", "far", "--wait-subscribers", 1, stdin=subprocess.PIPE)
+
+    def publish(count):
+        before = len(taken)
+        for _ in range(count):
+            pub.stdin.write(b"x\n")
+            pub.stdin.flush()
+            taken.append(json.loads(sub.stdout.readline()))
+        return ["time_ns" in m and m["time_ns"] is not None for m in taken[before:]]
+
+    taken = []
+    assert not any(publish(3))
+    latency = rig.start("latency", "far", "--json", "--count", 20, "--interval", "forever")
+    until(lambda: publish(1)[0], "messages are stamped")
+    assert all(publish(20))
+    last = reports(latency)[-1]
+    times = [last["all"]["delay_ns"][part] for part in ("p50", "p90", "p99", "p999", "max")]
+    assert last["summary"] and 20 <= last["all"]["messages"] <= len(taken) - 3, last
+    assert 0 < times[0] and times == sorted(times), last
+    assert [p["pid"] for p in last["pairs"]] == [sub.pid] and last["pairs"][0]["name"] == "lshm"
+    until(lambda: not publish(1)[0], "messages are not stamped any more")
+    text = rig.run("latency", "far", "--duration", "10").stdout.decode()
+    assert text.startswith("in all\n"), text
+    finish(pub, stdin=b"")
+    sub.terminate()
+    finish(sub)
+
+
+@test
+def latency_says_what_it_cannot_watch(rig):
+    assert "no topic" in rig.error("latency", "never", code=65)
+    rig.error("latency", "a//b", code=64)
+    rig.error("latency", code=64)
+    rig.error("latency", "x", "--interval", "1", code=64)
 
 
 @test

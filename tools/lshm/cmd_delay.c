@@ -25,22 +25,23 @@ static bool measure(const struct lshm_message *message, uint64_t now, struct met
 static void print_text(const struct meter_sum *sum)
 {
     char p50[TEXT_FIGURE_BYTES], p90[TEXT_FIGURE_BYTES], p99[TEXT_FIGURE_BYTES];
-    char max[TEXT_FIGURE_BYTES];
+    char p999[TEXT_FIGURE_BYTES], max[TEXT_FIGURE_BYTES];
 
     if (sum->samples == 0) {
         puts("no message with a time");
         return;
     }
-    printf("delay p50 %s  p90 %s  p99 %s  max %s  window %llu\n",
-           text_duration(p50, histogram_percentile(&sum->histogram, 0.5)),
-           text_duration(p90, histogram_percentile(&sum->histogram, 0.9)),
-           text_duration(p99, histogram_percentile(&sum->histogram, 0.99)),
+    printf("delay p50 %s  p90 %s  p99 %s  p99.9 %s  max %s  window %llu\n",
+           text_duration(p50, lshm_histogram_quantile(&sum->histogram, 0.5)),
+           text_duration(p90, lshm_histogram_quantile(&sum->histogram, 0.9)),
+           text_duration(p99, lshm_histogram_quantile(&sum->histogram, 0.99)),
+           text_duration(p999, lshm_histogram_quantile(&sum->histogram, 0.999)),
            text_duration(max, sum->max), (unsigned long long)sum->samples);
 }
 
 static uint64_t percentile(const struct meter_sum *sum, double part)
 {
-    return sum->samples > 0 ? histogram_percentile(&sum->histogram, part) : LSHM_UNKNOWN;
+    return sum->samples > 0 ? lshm_histogram_quantile(&sum->histogram, part) : LSHM_UNKNOWN;
 }
 
 static void print_json(struct json *json, const struct meter_sum *sum)
@@ -49,6 +50,7 @@ static void print_json(struct json *json, const struct meter_sum *sum)
     json_figure(json, "p50", percentile(sum, 0.5));
     json_figure(json, "p90", percentile(sum, 0.9));
     json_figure(json, "p99", percentile(sum, 0.99));
+    json_figure(json, "p999", percentile(sum, 0.999));
     json_figure(json, "max", sum->samples > 0 ? sum->max : LSHM_UNKNOWN);
     json_end(json);
 }

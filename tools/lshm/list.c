@@ -41,6 +41,7 @@ LIST_FUNCTION(publishers, lshm_publisher_info)
 LIST_FUNCTION(segments, lshm_segment_info)
 LIST_FUNCTION(subscribers, lshm_subscriber_info)
 LIST_FUNCTION(holders, lshm_holder_info)
+LIST_FUNCTION(latencies, lshm_latency_info)
 
 int arena_load(const struct tool *tool, const char *topic, struct arena *ret_arena)
 {

@@ -18,6 +18,8 @@ static const struct command commands[] = {
     { "hz", "how often messages are published", usage_hz, cmd_hz },
     { "bw", "how many bytes are published, and in what sizes", usage_bw, cmd_bw },
     { "delay", "how long messages take from publication to take", usage_delay, cmd_delay },
+    { "latency", "how long they take to each subscriber, as it counts them itself", usage_latency,
+      cmd_latency },
     { "doctor", "check this machine, this process's limits and the broker", usage_doctor,
       cmd_doctor },
     { "version", "versions of the tool, the library and the ABI", usage_version, cmd_version },
@@ -30,7 +32,7 @@ static void print_usage(FILE *file)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(file, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fputs("  help      this text; help COMMAND is COMMAND --help\n\n"
-          "  --json         print JSON: one document; sub, hz, bw, delay: one a line\n"
+          "  --json         print JSON: one document; sub, hz, bw, delay, latency: one a line\n"
           "  --socket PATH  the broker's socket; else LSHM_SOCKET and the usual places\n\n"
           "Try: lshm sub hello &  echo hello, world | lshm pub hello\n", file);
 }

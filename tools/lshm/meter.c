@@ -33,7 +33,7 @@ static void sum_add(struct meter_sum *sum, const struct meter_sample *sample)
     sum->weight += weight;
     sum->mean += distance * weight / sum->weight;
     sum->squares += weight * distance * (value - sum->mean);
-    histogram_add(&sum->histogram, sample->value);
+    lshm_histogram_add(&sum->histogram, sample->value);
     if (sample->is_first)
         return;
     sum->rated += weight;

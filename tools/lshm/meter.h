@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "histogram.h"
+#include <lshm/inspect.h>
 
 struct meter_sample {
     uint64_t value;
@@ -32,7 +32,7 @@ struct meter_sum {
     double rated;       /* weight of the samples that have an elapsed time */
     double rated_value; /* sum of their values */
     double seconds;     /* sum of their times */
-    struct histogram histogram;
+    struct lshm_histogram histogram;
 };
 
 struct meter {

@@ -25,7 +25,7 @@ void sub_stats_count(struct sub_stats *stats, const struct lshm_message *message
     if (!(message->flags & LSHM_MESSAGE_TIME))
         return;
     latency = now > message->time_ns ? now - message->time_ns : 0;
-    histogram_add(&stats->latency, latency);
+    lshm_histogram_add(&stats->latency, latency);
 }
 
 static void print_text(const struct sub_stats *stats, double seconds, uint64_t lost,
@@ -35,10 +35,10 @@ static void print_text(const struct sub_stats *stats, double seconds, uint64_t l
 
     fprintf(stderr, "%s msg/s  %s/s", text_count(a, (uint64_t)((double)stats->messages / seconds)),
             text_bytes(b, (uint64_t)((double)stats->bytes / seconds)));
-    if (stats->latency.count > 0)
+    if (lshm_histogram_count(&stats->latency) > 0)
         fprintf(stderr, "  latency p50 %s  p99 %s  max %s",
-                text_duration(a, histogram_percentile(&stats->latency, 0.5)),
-                text_duration(b, histogram_percentile(&stats->latency, 0.99)),
+                text_duration(a, lshm_histogram_quantile(&stats->latency, 0.5)),
+                text_duration(b, lshm_histogram_quantile(&stats->latency, 0.99)),
                 text_duration(c, stats->latency.max));
     fprintf(stderr, "  ahead %s  lost %s\n", text_count(a, ahead), text_count(b, lost));
 }
@@ -53,10 +53,10 @@ static void print_json(const struct sub_stats *stats, double seconds, uint64_t l
     json_real(&json, "seconds", seconds);
     json_number(&json, "messages", stats->messages);
     json_number(&json, "bytes", stats->bytes);
-    if (stats->latency.count > 0) {
+    if (lshm_histogram_count(&stats->latency) > 0) {
         json_object(&json, "latency_ns");
-        json_number(&json, "p50", histogram_percentile(&stats->latency, 0.5));
-        json_number(&json, "p99", histogram_percentile(&stats->latency, 0.99));
+        json_number(&json, "p50", lshm_histogram_quantile(&stats->latency, 0.5));
+        json_number(&json, "p99", lshm_histogram_quantile(&stats->latency, 0.99));
         json_number(&json, "max", stats->latency.max);
         json_end(&json);
     }

@@ -5,16 +5,15 @@
 
 #include <stdint.h>
 
+#include <lshm/inspect.h>
 #include <lshm/lshm.h>
-
-#include "histogram.h"
 
 struct sub_stats {
     uint64_t since_ns;
     uint64_t messages;
     uint64_t bytes;
     uint64_t lost_before;
-    struct histogram latency;
+    struct lshm_histogram latency;
 };
 
 void sub_stats_init(struct sub_stats *stats);

@@ -4,8 +4,9 @@
  *
  * A command parses its options with tool_next_option(), which also takes those that every command
  * has, and returns an exit code of sysexits.h. Errors are one line on stderr: what, why, how to fix
- * it. With --json a command prints one JSON document (sub, hz, bw, delay: one a line) and nothing
- * else on stdout. Text of other processes is printed through text_safe() or the JSON writer only.
+ * it. With --json a command prints one JSON document (sub, hz, bw, delay, latency: one a line) and
+ * nothing else on stdout. Text of other processes is printed through text_safe() or the JSON writer
+ * only.
  */
 #ifndef LSHM_TOOL_H
 #define LSHM_TOOL_H
@@ -40,13 +41,15 @@ int cmd_delay(struct tool *tool, int argc, char **argv);
 int cmd_doctor(struct tool *tool, int argc, char **argv);
 int cmd_holders(struct tool *tool, int argc, char **argv);
 int cmd_hz(struct tool *tool, int argc, char **argv);
+int cmd_latency(struct tool *tool, int argc, char **argv);
 int cmd_pub(struct tool *tool, int argc, char **argv);
 int cmd_status(struct tool *tool, int argc, char **argv);
 int cmd_sub(struct tool *tool, int argc, char **argv);
 int cmd_topic(struct tool *tool, int argc, char **argv);
 int cmd_version(struct tool *tool, int argc, char **argv);
 extern const char usage_bw[], usage_client[], usage_delay[], usage_doctor[], usage_holders[],
-    usage_hz[], usage_pub[], usage_status[], usage_sub[], usage_topic[], usage_version[];
+    usage_hz[], usage_latency[], usage_pub[], usage_status[], usage_sub[], usage_topic[],
+    usage_version[];
 
 /* error.c */
 #define TOOL_PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -89,6 +92,7 @@ int list_publishers(struct lshm_inspector *inspector, struct lshm_publisher_info
 int list_segments(struct lshm_inspector *inspector, struct lshm_segment_info **ret_infos);
 int list_subscribers(struct lshm_inspector *inspector, struct lshm_subscriber_info **ret_infos);
 int list_holders(struct lshm_inspector *inspector, struct lshm_holder_info **ret_infos);
+int list_latencies(struct lshm_inspector *inspector, struct lshm_latency_info **ret_infos);
 /* What is known of a broker, for commands that join lists. */
 struct arena {
     struct lshm_client_info *clients;

@@ -68,7 +68,7 @@ _lshm() {
             case $command:$verb in
             topic:) words="ls info" ;;
             client:) words=ls ;;
-            topic:info | holders: | pub: | sub: | hz: | bw: | delay:)
+            topic:info | holders: | pub: | sub: | hz: | bw: | delay: | latency:)
                 words=$(_lshm_topics "$tool")
                 ;;
             esac
