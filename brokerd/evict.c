@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "ctl/error.h"
 #include "link.h"
 #include "log.h"
 #include "os/barrier.h"
@@ -39,7 +40,7 @@ void evict(struct broker *broker, struct client *client, const struct lsi_ctl_ev
     status = link->subscriber->client->record->has_barrier ? lsi_barrier_all() : 0;
     if (status < 0) {
         log_info("can't evict a subscriber: membarrier: %s; allow it in brokerd's sandbox",
-                 strerror(-status));
+                 lsi_error_text(-status));
         return;
     }
     /* If we die before: the publisher asks again. */

@@ -13,6 +13,7 @@
 
 #include <bsd/unistd.h>
 
+#include "ctl/error.h"
 #include "log.h"
 #include "os/memory.h"
 #include "os/process.h"
@@ -96,7 +97,7 @@ static int start_worker(struct keeper *keeper, struct life *life)
     if (pid == 0)
         worker_run(keeper->registry, keeper->arena);
     if (pid < 0)
-        log_info("no worker: %s; trying again", strerror((int)-pid));
+        log_info("no worker: %s; trying again", lsi_error_text((int)-pid));
     life->worker = pid;
     return pid < 0 ? (int)pid : 0;
 }

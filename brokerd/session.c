@@ -11,6 +11,7 @@
 
 #include "channel.h"
 #include "client.h"
+#include "ctl/error.h"
 #include "evict.h"
 #include "inspect.h"
 #include "latency.h"
@@ -105,7 +106,7 @@ static void turn_away(int fd, int status)
         snprintf(refusal.text, sizeof(refusal.text),
                  "the broker can't watch this process (%s); run client and broker in one pid "
                  "namespace, on Linux 5.3 or later",
-                 strerror(-status));
+                 lsi_error_text(-status));
     (void)lsi_ctl_send(fd, &refusal, sizeof(refusal), NULL, 0);
     close(fd);
 }
@@ -178,7 +179,7 @@ static void hello(struct broker *broker, struct client *client,
         session_cut(broker, client, status,
                     "no memory for its board and control region: %s; free memory, or raise the "
                     "quota with --client-bytes",
-                    status > -LSHM_EAGAIN ? strerror(-status) : "a limit of the broker is reached");
+                    lsi_error_text(status));
 }
 
 /* New lines: for links that wait for a cell, and for the opens that wait for those. */
@@ -232,14 +233,14 @@ static void mapped(struct broker *broker, struct client *client,
     if (packet->header.status < 0) {
         session_cut(broker, client, packet->header.status,
                     "it could not map its memory (%s); raise its memory limits",
-                    strerror(-packet->header.status));
+                    lsi_error_text(packet->header.status));
         return;
     }
     for (i = 0; status == 0 && i < packet->mapped.count; i++)
         status = mapped_region(broker, client, packet->mapped.regions[i], packet->mapped.pages);
     if (status < 0) {
         session_cut(broker, client, -LSHM_EPROTO,
-                    "MAPPED for memory that it did not allocate (%s)", strerror(-status));
+                    "MAPPED for memory that it did not allocate (%s)", lsi_error_text(-status));
         return;
     }
     if (packet->header.id == client->record->hello_id && client->control.count > 0)

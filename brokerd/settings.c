@@ -13,6 +13,7 @@
 #include <bsd/string.h>
 #include <ini.h>
 
+#include "ctl/error.h"
 #include "log.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -176,11 +177,11 @@ void settings_read(struct options *options, const char *path)
         return;
     if (!reading.file)
         log_die(EX_NOINPUT, "can't read %s: %s; name another with --config", reading.path,
-                strerror(errno));
+                lsi_error_text(errno));
     line = ini_parse_stream(read_line, &reading, on_setting, &reading);
     if (ferror(reading.file))
         log_die(EX_NOINPUT, "can't read %s: %s; name another with --config", reading.path,
-                strerror(errno));
+                lsi_error_text(errno));
     if (line != 0)
         log_die(EX_CONFIG, "%s:%d: not 'name = value'; write it so, or begin the line with '#'",
                 reading.path, line);

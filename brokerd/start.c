@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctl/error.h"
 #include "log.h"
 #include "notify.h"
 #include "os/memory.h"
@@ -54,10 +55,10 @@ static void choose_path(const struct options *options, char *path, char *directo
         log_die(errno == EACCES ? EX_NOPERM : EX_CANTCREAT,
                 "can't make the socket's directory %s: %s; make it, or choose a place of your own "
                 "with --socket",
-                given, strerror(errno));
+                given, lsi_error_text(errno));
     if (!realpath(given, resolved))
         log_die(EX_NOPERM, "can't use the socket's directory %s: %s; choose another with --socket",
-                given, strerror(errno));
+                given, lsi_error_text(errno));
     base = strrchr(chosen, '/');
     base = base ? base + 1 : chosen;
     if (snprintf(path, LSI_SOCKET_PATH_BYTES, "%s/%s", resolved, base) >=
@@ -105,12 +106,12 @@ static int try_lock(const char *path, const char *socket_path, int *ret_fd)
 
     if (fd < 0)
         log_die(EX_CANTCREAT, "can't make the lock file %s: %s; choose another --socket", path,
-                strerror(errno));
+                lsi_error_text(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK)
             die_of_other(socket_path, fd);
         log_die(EX_OSERR, "can't lock %s: %s; choose a place on a local file system with --socket",
-                path, strerror(errno));
+                path, lsi_error_text(errno));
     }
     if (fstat(fd, &locked) == 0 && stat(path, &found) == 0 && locked.st_ino == found.st_ino &&
         locked.st_dev == found.st_dev) {
@@ -129,11 +130,11 @@ static int open_socket(const char *path)
         die_of_other(path, -1);
     if (status == -ECONNREFUSED && unlink(path) < 0)
         log_die(EX_NOPERM, "can't remove the stale socket %s: %s; remove it", path,
-                strerror(errno));
+                lsi_error_text(errno));
     status = lsi_socket_listen(path, &fd);
     if (status < 0)
         log_die(EX_CANTCREAT, "can't listen at %s: %s; remove what is there, or choose another "
-                "--socket", path, strerror(-status));
+                "--socket", path, lsi_error_text(-status));
     return fd;
 }
 
@@ -236,7 +237,7 @@ static void block_signals(sigset_t *ret_signals)
 
 static void die_of_system(const char *what, int error)
 {
-    log_die(EX_OSERR, "can't %s: %s; %s", what, strerror(error), log_advice(error));
+    log_die(EX_OSERR, "can't %s: %s; %s", what, lsi_error_text(error), log_advice(error));
 }
 
 /*

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/error.h"
 #include "log.h"
 
 /* One word of the ring; 0 when it cannot be read, which ends the count and is said. */
@@ -16,7 +17,7 @@ static uint64_t read_word(const struct region *ring, uint64_t offset)
     if (bytes == (ssize_t)sizeof(word))
         return word;
     log_info("can't read a dead publisher's ring: %s; its last messages may be lost",
-             bytes < 0 ? strerror(errno) : "it is too short");
+             bytes < 0 ? lsi_error_text(errno) : "it is too short");
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <bsd/unistd.h>
 
 #include "client.h"
+#include "ctl/error.h"
 #include "keeper.h"
 #include "log.h"
 #include "memory.h"
@@ -339,7 +340,7 @@ void worker_run(struct registry *registry, void *arena)
     broker->request_serial = (uint64_t)getpid() << 32; /* unlike the predecessor's */
     status = start(broker, adopted, &adopted_count);
     if (status < 0) {
-        log_info("worker can't start: %s; %s", strerror(-status), log_advice(-status));
+        log_info("worker can't start: %s; %s", lsi_error_text(-status), log_advice(-status));
         _exit(EX_OSERR);
     }
     if (keeper_say_ready(broker))

@@ -217,6 +217,33 @@ static void test_broker__mapped_but_not_filled__cut_off(void **state)
     raw_close(&client);
 }
 
+static void test_broker__mapping_fails__told_what_its_number_means(void **state)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } cases[] = {
+        {-ENOMEM, "(Cannot allocate memory)"},
+        {-LSHM_ECORRUPT, "(a peer wrote something that cannot be)"},
+        {-LSHM_ERROR_END, "(unknown error)"},
+        {INT32_MIN, "(unknown error)"},
+    };
+    struct raw_client client;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct lsi_ctl_mapped mapped = {
+            .header = {.type = LSI_CTL_MAPPED, .status = cases[i].status}};
+
+        assert_int_equal(raw_attach(&client, broker.socket_path, 0), 0);
+        assert_int_equal(lsi_ctl_send(client.fd, &mapped, sizeof(mapped), NULL, 0), 0);
+        assert_int_equal(raw_answer(&client, 0, RAW_TIMEOUT_MS), cases[i].status);
+        assert_non_null(strstr(client.packet.refusal.text, cases[i].text));
+        raw_close(&client);
+    }
+}
+
 static void expect_cut(const void *bytes, size_t count, const int *fds, unsigned fd_count)
 {
     struct raw_client client;
@@ -303,6 +330,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_broker__quota__named_with_its_option),
     TEST(test_broker__bad_wishes__refused_and_the_session_goes_on),
     TEST(test_broker__mapped_but_not_filled__cut_off),
+    TEST(test_broker__mapping_fails__told_what_its_number_means),
     TEST(test_broker__client_that_inspects__refused),
     TEST(test_broker__hostile_packets__cut_off_with_a_reason),
     TEST(test_broker__subscriber_maps_nothing__open_fails_naming_it),

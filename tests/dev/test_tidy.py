@@ -118,6 +118,7 @@ PLANTED = [
     ("atomic", "_Atomic", RING_H, c("_Atomic int x;\n")),
     ("atomic", "volatile", "tests/unit/test_a.c", put(SPDX + "volatile int x;\n")),
     ("atomic", "stdatomic.h", BROKER_C, c("#include <stdatomic.h>\n")),
+    ("strerror", "strerror", BROKER_C, c(body("f(strerror(1));"))),
     ("library-token", "stderr", API_C, c(body("f(stderr);"))),
     ("library-token", "printf", API_C, c(body('printf("");'))),
     ("library-token", "abort", API_C, c(body("abort();"))),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "ctl/error.h"
 
 LSI_API const char *lshm_version(void)
 {
@@ -13,23 +14,16 @@ LSI_API const char *lshm_version(void)
 
 LSI_API const char *lshm_strerror(int number)
 {
-    const char *text;
-
-    switch (abs(number)) {
-#define CASE(name, value, meaning)                                                                 \
-    case value:                                                                                    \
-        return meaning;
-        LSHM_ERROR_TABLE(CASE)
-#undef CASE
-    case 0:
-        return "success";
+    switch (number) {
     case ECHILD:
+    case -ECHILD:
         return "this context belongs to the parent process: open one after fork()";
     case EDEADLK:
+    case -EDEADLK:
         return "it would wait for a subscriber that this very thread reads";
+    default:
+        return lsi_error_text(number);
     }
-    text = strerrordesc_np(abs(number));
-    return text != NULL ? text : "unknown error";
 }
 
 LSI_API const char *lshm_error_name(int number)
