@@ -322,6 +322,44 @@ static void test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time
     agent_end(&to);
 }
 
+/* Who only polls the descriptor and takes makes no call that waits. */
+static void test_subscriber__polling_without_a_broker__is_told_in_time(void **state)
+{
+    struct agent from, to;
+    uint64_t begin;
+
+    (void)state;
+    agent_start(&from);
+    agent_start_only(&to);
+    (void)agent_do(&to, "attach %s timeout_ms=300", agent_rig.broker.socket_path);
+    (void)agent_do(&to, "poll");
+    (void)agent_do(&to, "sub test/polled");
+    (void)agent_do(&from, "pub test/polled");
+    assert_int_equal(agent_do(&from, "send 0 3"), 3);
+    assert_int_equal(agent_do(&to, "take 0 3"), 3);
+    begin = now_ms();
+    kill_broker();
+    agent_kill(&from);
+    agent_tell(&to, "take 0 1 ms=60000");
+    agent_hear_no(&to, "LSHM_EGONE");
+    assert_true(now_ms() - begin >= 300);
+    agent_end(&to);
+}
+
+static void test_subscriber__polling_without_broker_and_rings__is_told_at_once(void **state)
+{
+    struct agent to;
+
+    (void)state;
+    agent_start(&to);
+    (void)agent_do(&to, "poll");
+    (void)agent_do(&to, "sub test/polled");
+    agent_tell(&to, "take 0 1 ms=60000");
+    kill_broker();
+    agent_hear_no(&to, "LSHM_EGONE");
+    agent_end(&to);
+}
+
 /* Waits for one and waits for several share what each subscriber knows. */
 static void test_subscribers__waiting_by_turns_without_a_broker__are_told_in_time(void **state)
 {
@@ -406,6 +444,8 @@ static int run(void)
         AGENT_TEST(test_subscriber__that_has_just_joined__looks_often_for_a_while),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
         AGENT_TEST(test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time),
+        AGENT_TEST(test_subscriber__polling_without_a_broker__is_told_in_time),
+        AGENT_TEST(test_subscriber__polling_without_broker_and_rings__is_told_at_once),
         AGENT_TEST(test_subscribers__waiting_by_turns_without_a_broker__are_told_in_time),
         AGENT_TEST(test_subscriber__of_a_slow_publisher_without_a_broker__is_not_given_up),
         AGENT_TEST(test_publisher__waiting_in_slices_without_a_broker__is_told_in_time),

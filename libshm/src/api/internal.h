@@ -204,6 +204,10 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber);
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber);
 bool lsi_subscriber_ready(void *subscriber);
 
+/* subscriber_wait.c: a wait or a polled take brought nothing: 0, or, when that has been so for too
+ * long without a broker, −LSHM_EGONE. */
+int lsi_subscriber_wait_alone(struct lshm_subscriber *subscriber);
+
 /* evict.c */
 /* The board says that the link has lost its place. */
 void lsi_link_evict(struct lsi_link *link);

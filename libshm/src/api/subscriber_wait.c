@@ -36,7 +36,7 @@ static bool any_is_ready(void *port)
     return find(set, is_ready) < set->count;
 }
 
-static int wait_alone(struct lshm_subscriber *subscriber)
+int lsi_subscriber_wait_alone(struct lshm_subscriber *subscriber)
 {
     struct lsi_account sum = subscriber->before;
 
@@ -58,7 +58,7 @@ static int all_wait_alone(struct set *set)
     if (LSI_LIKELY(lsi_load_relaxed(&set->last->context->broken) == 0))
         return 0;
     for (size_t i = 0; i < set->count; i++) {
-        int r = wait_alone(set->items[i]);
+        int r = lsi_subscriber_wait_alone(set->items[i]);
 
         if (i == 0 || set->items[i]->alone.since_ns > set->last->alone.since_ns) {
             set->last = set->items[i];

@@ -283,6 +283,20 @@ static int take_by_time(struct lshm_subscriber *subscriber, struct lshm_message 
     return got > 0 ? (int)got : take_around(subscriber, m, 1);
 }
 
+/* Nothing was there: the descriptor will tell when there is. 0, or why there never will be. */
+static int wait_by_descriptor(struct lshm_subscriber *subscriber)
+{
+    struct lshm_context *context = subscriber->context;
+
+    lsi_wait_arm(context);
+    /* RLX: set once. */
+    if (LSI_LIKELY(lsi_load_relaxed(&context->broken) == 0))
+        return 0;
+    if (subscriber->links_count == 0) /* nobody can ever bring it one */
+        return -LSHM_EGONE;
+    return lsi_subscriber_wait_alone(subscriber);
+}
+
 /* DIE none: private memory; what is taken has its own. */
 static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
@@ -306,9 +320,7 @@ static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size
         r = lsi_load_relaxed(&subscriber->failed);
         lsi_store_relaxed(&subscriber->failed, 0);
     }
-    if (r == 0 && subscriber->context->polled)
-        lsi_wait_arm(subscriber->context);
-    return r;
+    return r == 0 && subscriber->context->polled ? wait_by_descriptor(subscriber) : r;
 }
 
 LSI_API int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
