@@ -66,6 +66,9 @@ extern struct agent_rig agent_rig;
 int agent_setup(void **state);
 int agent_setup_in_tmp(void **state); /* with lst_setup_in_tmp() */
 int agent_teardown(void **state);
+/* The broker's worker, 0 while there is none; and another one in its place. */
+pid_t agent_rig_worker(void);
+void agent_rig_kill_worker(void);
 #define AGENT_TEST(name) cmocka_unit_test_setup_teardown(name, agent_setup, agent_teardown)
 
 /* How long the next ones live at most. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parent's side of agents, and the broker that they attach to. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,46 @@ int agent_teardown(void **state)
             (void)fprintf(stderr, "# %s\n", lst_complaint());
     }
     return lst_teardown(state) < 0 ? -1 : r;
+}
+
+/* The keeper's only child. */
+pid_t agent_rig_worker(void)
+{
+    const int keeper = (int)agent_rig.broker.process.pid;
+    char path[64];
+    int pid = 0;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", keeper, keeper);
+    file = fopen(path, "re");
+    if (!file || fscanf(file, "%d", &pid) != 1)
+        pid = 0;
+    if (file)
+        (void)fclose(file);
+    return pid;
+}
+
+static bool has_worker(void *arg)
+{
+    (void)arg;
+    return agent_rig_worker() != 0;
+}
+
+static bool is_not_worker(void *arg)
+{
+    const pid_t *pid = arg;
+
+    return agent_rig_worker() != *pid;
+}
+
+void agent_rig_kill_worker(void)
+{
+    pid_t pid;
+
+    lst_must(lst_wait_until(has_worker, NULL, LST_DEADLINE_MS));
+    pid = agent_rig_worker();
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    lst_must(lst_wait_until(is_not_worker, &pid, LST_DEADLINE_MS));
 }
 
 unsigned agent_deadline_s = LST_ROLE_DEADLINE_S;

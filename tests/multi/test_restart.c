@@ -30,36 +30,6 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The keeper's only child; 0 while there is none. */
-static pid_t worker(void)
-{
-    char path[64];
-    int pid = 0;
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children",
-                   (int)agent_rig.broker.process.pid, (int)agent_rig.broker.process.pid);
-    file = fopen(path, "re");
-    if (!file || fscanf(file, "%d", &pid) != 1)
-        pid = 0;
-    if (file)
-        (void)fclose(file);
-    return pid;
-}
-
-static bool has_worker(void *arg)
-{
-    (void)arg;
-    return worker() != 0;
-}
-
-static bool is_not_worker(void *arg)
-{
-    const pid_t *pid = arg;
-
-    return worker() != *pid;
-}
-
 static bool is_past(void *arg)
 {
     const int64_t *when = arg;
@@ -80,13 +50,9 @@ static void pace(void)
 static void kill_worker(int round)
 {
     const struct timespec later = { .tv_nsec = round * 200000 };
-    pid_t pid;
 
     (void)nanosleep(&later, NULL);
-    lst_must(lst_wait_until(has_worker, NULL, LST_DEADLINE_MS));
-    pid = worker();
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    lst_must(lst_wait_until(is_not_worker, &pid, LST_DEADLINE_MS));
+    agent_rig_kill_worker();
 }
 
 static void start_pair(struct agent *from, struct agent *to)
@@ -165,7 +131,7 @@ static void test_worker__away__finds_what_happened_meanwhile(void **state)
     agent_start(&opener);
     agent_tell(&from, "send 0 100 min=1000 max=3000");
     assert_int_equal(agent_do(&to, "grab 0 16"), 16);
-    pid = worker();
+    pid = agent_rig_worker();
     lst_must(lst_child_stop(&agent_rig.broker.process));
     assert_int_equal(kill(pid, SIGKILL), 0);
     agent_tell(&opener, "sub test/restart");
@@ -189,12 +155,6 @@ static void continue_worker(pid_t pid, struct agent *other)
     (void)agent_do(other, "pub test/another");
 }
 
-static void replace_worker(pid_t pid)
-{
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    lst_must(lst_wait_until(is_not_worker, &pid, LST_DEADLINE_MS));
-}
-
 static void open_rings(struct agent *from)
 {
     for (int i = 0; i < RINGS; i++)
@@ -211,13 +171,13 @@ static void test_worker__killed_with_an_answer__is_asked_again(void **state)
     agent_start(&from);
     agent_start(&to);
     open_rings(&from);
-    pid = worker();
+    pid = agent_rig_worker();
     assert_int_equal(kill(pid, SIGSTOP), 0);
     agent_tell(&to, "sub test/rings");
     agent_is_busy(&to, 100);
     lst_must(lst_child_stop(&to.process));
     continue_worker(pid, &from);
-    replace_worker(pid);
+    agent_rig_kill_worker();
     lst_must(lst_child_continue(&to.process));
     assert_int_equal(agent_hear(&to), 0);
     for (int i = 0; i < RINGS; i++)
@@ -239,7 +199,7 @@ static void test_subscriber__opened_after_one_that_was_given_up__reads_only_its_
     (void)agent_do(&to, "attach %s timeout_ms=1000", agent_rig.broker.socket_path);
     (void)agent_do(&from, "pub test/first");
     (void)agent_do(&from, "pub test/second");
-    pid = worker();
+    pid = agent_rig_worker();
     assert_int_equal(kill(pid, SIGSTOP), 0);
     agent_tell(&to, "sub test/first");
     agent_hear_no(&to, "ETIMEDOUT");
@@ -297,11 +257,11 @@ static void test_worker__killed_with_the_answer_to_a_leave__is_told_again(void *
     assert_int_equal(agent_do(&to, "take 0 2"), 2);
     (void)agent_do(&from, "close_pub 0");
     open_rings(&from);
-    pid = worker();
+    pid = agent_rig_worker();
     assert_int_equal(kill(pid, SIGSTOP), 0);
     assert_int_equal(agent_do(&to, "take 0 1 ms=0"), 0); /* leaves */
     continue_worker(pid, &from);
-    replace_worker(pid);
+    agent_rig_kill_worker();
     watch.to = &to;
     assert_int_equal(lshm_inspector_open(&options, NULL, &watch.inspector), 0);
     lst_must(lst_wait_until(has_no_dead, &watch, LST_DEADLINE_MS));
