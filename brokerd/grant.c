@@ -55,7 +55,8 @@ int grant_link(struct link *link)
 
     record->window = asked->window;
     record->holds = asked->holds;
-    if (!(asked->flags & LSHM_READER_LOSSY) || link->publisher->record->geometry.slot_bytes == 0)
+    if (!(asked->flags & LSHM_READER_LOSSY) || record->is_retained ||
+        link->publisher->record->geometry.slot_bytes == 0)
         return 0;
     if (share > 2)
         share -= share / 2;

@@ -11,6 +11,7 @@
 #include "ctl/geometry.h"
 #include "outbox.h"
 #include "quota.h"
+#include "retain.h"
 #include "session.h"
 
 #define LIST_SCAN_MAX 65536u /* records looked at for one page: the rest is the next page's */
@@ -41,6 +42,7 @@ void inspect_status(struct broker *broker, struct client *client,
         .version = LSHM_VERSION,
     };
 
+    retain_count(broker, &reply.retained, &reply.retained_bytes);
     outbox_reply(broker, client, &reply, sizeof(reply));
 }
 
@@ -104,6 +106,8 @@ static void fill_topic(struct broker *broker, uint32_t index, void *ret_record)
     record->topic = topic_number(broker, topic);
     record->publishers = topic->publisher_count;
     record->subscribers = topic->subscriber_count;
+    record->retained = topic->retained_count;
+    record->retained_bytes = retain_topic_bytes(topic);
     memcpy(record->name, topic->record->name, sizeof(record->name));
 }
 
@@ -117,6 +121,12 @@ static void fill_publisher(struct broker *broker, uint32_t index, void *ret_reco
     record->client = publisher->record->client;
     record->memory_bytes = lsi_geometry_bytes(&publisher->record->geometry);
     record->dead = record_state(&publisher->record->record) == PUBLISHER_ENDED;
+    if (record->dead) {
+        record->ended_ns = publisher->record->ended_ns;
+        record->retained = publisher->record->retained;
+    }
+    record->pid = publisher->record->pid;
+    memcpy(record->name, publisher->record->name, sizeof(record->name));
     record->geometry = publisher->record->geometry;
 }
 

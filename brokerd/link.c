@@ -14,6 +14,7 @@
 #include "outbox.h"
 #include "peer.h"
 #include "publisher.h"
+#include "retain.h"
 #include "roster.h"
 #include "segment.h"
 #include "subscriber.h"
@@ -50,6 +51,7 @@ static int make(struct broker *broker, struct publisher *publisher, struct subsc
     record->histogram = none;
     record->row = ROSTER_NO_ROW;
     record->is_again = is_again;
+    record->is_retained = (uint32_t)retain_is_kept(publisher);
     record->is_new = record_state(&publisher->record->record) == PUBLISHER_LINKING;
     link = BROKER_PRIVATE(broker, TABLE_LINKS, links, record);
     memset(link, 0, sizeof(*link));
@@ -99,7 +101,7 @@ static int place(struct broker *broker, struct link *link)
             return status;
         record_set_ref(&record->board_record, ref);
     }
-    status = roster_take_row(broker, link);
+    status = record->is_retained ? 0 : roster_take_row(broker, link);
     if (status == 0)
         record_set_state(&record->record, LINK_PLACED);
     return status;
@@ -120,6 +122,7 @@ static void tell_ring(struct broker *broker, struct link *link)
         .flags = record->is_again ? LSI_CTL_RING_AGAIN : record->is_new ? LSI_CTL_RING_NEW : 0,
         .window = record->window,
         .holds = record->holds,
+        .retained = record->is_retained ? publisher->record->retained : 0,
         .geometry = publisher->record->geometry,
     };
     struct outgoing outgoing = {.packet = &push,
@@ -162,7 +165,10 @@ int link_advance(struct broker *broker, struct link *link)
     }
     if (record_state(&record->record) == LINK_PLACED) {
         roster_write_reader(broker, link);
-        roster_write_row(broker, link);
+        if (record->is_retained)
+            roster_end_reader(broker, link);
+        else
+            roster_write_row(broker, link);
         record_set_state(&record->record, LINK_LIVE);
         link_tell(broker, link);
         latency_show(broker, link);

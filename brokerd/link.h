@@ -6,7 +6,8 @@
  *   WANTED -has all three-> PLACED -row LIVE, both told-> LIVE -leaves-> LEFT -reset-> FREE
  *
  * When the subscriber's client dies, the row goes GONE and the link is FREE at once. When the
- * publisher ends, the reader record says DEAD and the link stays until the reader leaves.
+ * publisher ends, the reader record says DEAD and the link stays until the reader leaves. A link to
+ * what a publisher retained is made with a reader record that says so, and has no row.
  */
 #ifndef BROKERD_LINK_H
 #define BROKERD_LINK_H

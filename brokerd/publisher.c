@@ -18,6 +18,7 @@
 #include "os/memory.h"
 #include "outbox.h"
 #include "quota.h"
+#include "retain.h"
 #include "roster.h"
 #include "segment.h"
 #include "session.h"
@@ -35,7 +36,9 @@ static void join(struct publisher *publisher, struct client *client, struct topi
     publisher->topic = topic;
     if (client)
         LIST_INSERT_HEAD(&client->publishers, publisher, of_client);
-    if (topic) {
+    if (topic && retain_is_kept(publisher)) {
+        retain_rebuild(publisher, topic);
+    } else if (topic) {
         LIST_INSERT_HEAD(&topic->publishers, publisher, of_topic);
         topic->publisher_count++;
     }
@@ -104,6 +107,10 @@ static struct publisher *make(struct broker *broker, struct client *client,
     record->client = client_number(broker, client);
     record->topic = topic_number(broker, topic);
     record->request_id = request->header.id;
+    record->ends_before = broker->registry->ends;
+    record->pid = client->record->pid;
+    record->uid = client->record->uid;
+    memcpy(record->name, client->record->name, sizeof(record->name));
     record->board_record = none;
     record->geometry = *geometry;
     record_set_state(&record->record, PUBLISHER_CREATED);
@@ -421,12 +428,17 @@ static void leave(struct broker *broker, struct publisher *publisher)
 {
     struct topic *topic = publisher->topic;
 
-    if (topic) {
-        publisher->topic = NULL;
-        LIST_REMOVE(publisher, of_topic);
-        topic->publisher_count--;
-        topic_put(broker, topic);
+    if (!topic || publisher->is_retained)
+        return;
+    if (retain_is_kept(publisher)) {
+        retain_enter(publisher);
+        retain_settle(broker, topic);
+        return;
     }
+    publisher->topic = NULL;
+    LIST_REMOVE(publisher, of_topic);
+    topic->publisher_count--;
+    topic_put(broker, topic);
 }
 
 void publisher_end(struct broker *broker, struct publisher *publisher)
@@ -439,6 +451,7 @@ void publisher_end(struct broker *broker, struct publisher *publisher)
     if (state_of(publisher) != PUBLISHER_ENDED) {
         record->final_tail =
             is_sealed(publisher->ring) ? tail_read_final(&record->geometry, publisher->ring) : 0;
+        retain_decide(broker, publisher);
         record_set_state(&record->record, PUBLISHER_ENDED);
     }
     LIST_FOREACH (link, &publisher->links, of_publisher)
@@ -462,6 +475,10 @@ void publisher_free_if_drained(struct broker *broker, struct publisher *publishe
 {
     if (publisher->link_count > 0 || state_of(publisher) != PUBLISHER_ENDED)
         return;
+    if (retain_is_kept(publisher)) {
+        retain_trim(broker, publisher);
+        return;
+    }
     release_regions(broker, publisher);
     if (publisher->client)
         LIST_REMOVE(publisher, of_client);
@@ -494,9 +511,10 @@ int publisher_rebuild(struct broker *broker, struct publisher *publisher)
     struct publisher_record *record = publisher->record;
     struct client *client = client_find(broker, record->client);
     const int is_ended = state_of(publisher) == PUBLISHER_ENDED;
+    const int has_topic = !is_ended || retain_is_kept(publisher);
     uint32_t part;
 
-    join(publisher, client, is_ended ? NULL : topic_find_number(broker, record->topic));
+    join(publisher, client, has_topic ? topic_find_number(broker, record->topic) : NULL);
     if (!client || is_ended)
         return 0;
     lines_mark(&client->board, record->board_record, 1);

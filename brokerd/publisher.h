@@ -3,7 +3,7 @@
  * Publishers.
  *
  *   CREATED -MAPPED-> SEALED -record on the board-> LINKING -all subscribers linked-> OPEN
- *   any of them -closed, or its client died-> ENDED -last reader left-> FREE
+ *   any of them -closed, or its client died-> ENDED -last reader left, not retained-> FREE
  */
 #ifndef BROKERD_PUBLISHER_H
 #define BROKERD_PUBLISHER_H

@@ -8,6 +8,7 @@
 
 #include "ctl/geometry.h"
 #include "os/memory.h"
+#include "retain.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -54,7 +55,7 @@ int quota_check(struct broker *broker, const struct client *client, uint64_t byt
 uint64_t quota_topic_bytes(const struct topic *topic)
 {
     const struct publisher *publisher;
-    uint64_t bytes = 0;
+    uint64_t bytes = retain_topic_bytes(topic);
 
     LIST_FOREACH (publisher, &topic->publishers, of_topic)
         bytes += lsi_geometry_bytes(&publisher->record->geometry);

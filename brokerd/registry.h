@@ -69,6 +69,8 @@ struct client_record {
     uint64_t hello_id;
     uint64_t watched_topic; /* inspectors: whose latencies are counted for it; 0: none */
     uint64_t close_id; /* the last close request: one that is repeated may find nothing to close */
+    uint64_t clear_id;          /* the last TOPIC_CLEAR, and its answer */
+    uint64_t cleared_publishers;
     char name[LSHM_NAME_BYTES];
 };
 
@@ -105,7 +107,7 @@ enum publisher_state {
     PUBLISHER_SEALED,  /* read-only descriptors exist */
     PUBLISHER_LINKING, /* its record is on the board; links to the subscribers there are */
     PUBLISHER_OPEN,    /* the client was told */
-    PUBLISHER_ENDED,   /* closed or dead; stays until its last reader left */
+    PUBLISHER_ENDED,   /* closed or dead; stays until its last reader left, and while retained */
 };
 /* Of segments that were not made with the ring. */
 enum segment_state {
@@ -119,7 +121,16 @@ struct publisher_record {
     uint64_t client;
     uint64_t topic;
     uint64_t request_id;
-    uint64_t final_tail; /* valid once ENDED */
+    uint64_t ends_before; /* registry.ends when it opened */
+    uint64_t final_tail;  /* this and the next four are valid once ENDED */
+    uint64_t end_number;  /* it was the …th to end */
+    uint64_t ended_ns;    /* CLOCK_REALTIME */
+    uint32_t retained;    /* its last messages that stay; 0: none, or not any more */
+    uint32_t retained_segments; /* bits: where they lie */
+    uint64_t pid;         /* whose it is or was */
+    uint32_t uid;
+    uint32_t reserved_uid;
+    char name[LSHM_NAME_BYTES];
     struct lshm_ref board_record;
     uint32_t roster_parts;
     uint32_t reserved;
@@ -167,6 +178,8 @@ struct link_record {
     uint32_t is_new;              /* the ring was opened after the subscription */
     uint32_t is_again;            /* takes the place of one that was evicted */
     uint32_t is_evicted;          /* it gates no more; its window is the publisher's to respect */
+    uint32_t is_retained;         /* made when its publisher had ended: has no row */
+    uint32_t reserved;
     uint32_t is_ring_acknowledged;
     uint32_t is_peer_acknowledged;
     uint32_t segments_sent; /* bits: not made with the ring, and its reader may have them */
@@ -194,6 +207,7 @@ struct registry {
     /* the worker's */
     uint64_t public_region;
     uint64_t arena_used;
+    uint64_t ends;             /* publishers that have ended: orders what is retained */
     uint32_t used[8];          /* by enum table: records ever used */
     struct client_record clients[REGISTRY_CLIENTS_MAX + REGISTRY_CALLERS_MAX];
     struct region_record regions[REGISTRY_REGIONS_MAX];

@@ -363,6 +363,21 @@ void segment_left(struct broker *broker, struct client *client,
     segment_drop_left(broker, link->publisher);
 }
 
+void segment_keep_only(struct broker *broker, struct publisher *publisher, uint32_t bits)
+{
+    struct lsi_ctl_geometry *geometry = &publisher->record->geometry;
+    const uint32_t made = bit_of(geometry->segment_count) - 1;
+    uint32_t i;
+
+    /* If we die behind it: a segment of no state, which segment_rebuild() forgets. */
+    if (!(bits & made))
+        geometry->segment_count = 0;
+    for (i = geometry->segment_count; i < LSI_CTL_SEGMENTS; i++) {
+        if (geometry->segments[i].slot_count > 0 && !(bits & bit_of(i)))
+            forget(broker, publisher, i);
+    }
+}
+
 void segment_rebuild(struct broker *broker, struct publisher *publisher)
 {
     uint32_t i;

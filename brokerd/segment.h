@@ -29,6 +29,8 @@ void segment_show_all(struct broker *broker, struct link *link);
 void segment_tell_all(struct broker *broker, struct link *link);
 /* The reader has this one: a region's number. */
 void segment_acknowledge(struct link *link, uint64_t region);
+/* It has ended, and nobody reads it: what is not among these bits is of no use. */
+void segment_keep_only(struct broker *broker, struct publisher *publisher, uint32_t bits);
 /* After a change of worker: what was begun and has no memory (any more) is nobody's. */
 void segment_rebuild(struct broker *broker, struct publisher *publisher);
 

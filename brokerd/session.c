@@ -22,6 +22,7 @@
 #include "outbox.h"
 #include "publisher.h"
 #include "reaper.h"
+#include "retain.h"
 #include "segment.h"
 #include "subscriber.h"
 
@@ -284,6 +285,9 @@ static void handle_port(struct broker *broker, struct client *client,
         break;
     case LSI_CTL_REJOIN:
         evict_rejoin(broker, client, &packet->link);
+        break;
+    case LSI_CTL_TOPIC_CLEAR:
+        retain_clear(broker, client, &packet->topic_clear);
         break;
     case LSI_CTL_CHANNEL:
         channel_make(broker, client, packet->channel.peer);

@@ -13,6 +13,7 @@
 #include "link.h"
 #include "outbox.h"
 #include "publisher.h"
+#include "retain.h"
 #include "session.h"
 #include "topic.h"
 
@@ -137,27 +138,43 @@ int subscriber_wants(const struct subscriber *subscriber, const struct publisher
            record_state(&subscriber->record->record) != SUBSCRIBER_CLOSED;
 }
 
-/* A link to each publisher that has none yet; the one where it failed. */
+static int link_one(struct broker *broker, struct subscriber *subscriber,
+                    struct publisher *publisher)
+{
+    struct link *link;
+
+    if (!subscriber_wants(subscriber, publisher))
+        return 0;
+    LIST_FOREACH (link, &subscriber->links, of_subscriber) {
+        if (link->publisher == publisher)
+            return link_advance(broker, link);
+    }
+    return link_make(broker, publisher, subscriber);
+}
+
+/* A link to each publisher that has none yet; the one where it failed. What is retained comes
+ * first, so that it is taken first: of a latest value, the old one before the new one. */
 static int link_all(struct broker *broker, struct subscriber *subscriber,
                     const struct publisher **ret_publisher)
 {
+    struct topic *topic = subscriber->topic;
     struct publisher *publisher;
-    struct link *link;
-    int status;
+    int status = 0;
 
-    LIST_FOREACH (publisher, &subscriber->topic->publishers, of_topic) {
-        if (!publisher_is_linkable(publisher) || !subscriber_wants(subscriber, publisher))
-            continue;
-        LIST_FOREACH (link, &subscriber->links, of_subscriber) {
-            if (link->publisher == publisher)
-                break;
+    retain_settle(broker, topic);
+    TAILQ_FOREACH (publisher, &topic->retained, of_retained) {
+        if (subscriber->record->history > 0 && status >= 0) {
+            *ret_publisher = publisher;
+            status = link_one(broker, subscriber, publisher);
         }
-        status = link ? link_advance(broker, link) : link_make(broker, publisher, subscriber);
-        *ret_publisher = publisher;
-        if (status < 0)
-            return status;
     }
-    return 0;
+    LIST_FOREACH (publisher, &topic->publishers, of_topic) {
+        if (publisher_is_linkable(publisher) && status >= 0) {
+            *ret_publisher = publisher;
+            status = link_one(broker, subscriber, publisher);
+        }
+    }
+    return status;
 }
 
 static void answer(struct broker *broker, struct subscriber *subscriber)

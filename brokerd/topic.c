@@ -17,6 +17,7 @@ static void init(struct topic *topic, struct topic_record *record)
     memset(topic, 0, sizeof(*topic));
     topic->record = record;
     LIST_INIT(&topic->publishers);
+    TAILQ_INIT(&topic->retained);
     LIST_INIT(&topic->subscribers);
 }
 
@@ -55,7 +56,7 @@ void topic_rebuild(struct broker *broker, struct topic *topic)
 
 void topic_put(struct broker *broker, struct topic *topic)
 {
-    if (topic->publisher_count > 0 || topic->subscriber_count > 0)
+    if (topic->publisher_count > 0 || topic->subscriber_count > 0 || topic->retained_count > 0)
         return;
     RB_REMOVE(topic_tree, &broker->topic_tree, topic);
     table_give(&broker->tables[TABLE_TOPICS], topic->record);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topics: made by the first port that opens one, gone with the last. */
+/* Topics: made by the first port that opens one, gone with the last and with what it retains. */
 #ifndef BROKERD_TOPIC_H
 #define BROKERD_TOPIC_H
 

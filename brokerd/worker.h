@@ -61,6 +61,7 @@ struct peer;
 LIST_HEAD(peer_list, peer);
 
 LIST_HEAD(publisher_list, publisher);
+TAILQ_HEAD(publisher_queue, publisher);
 LIST_HEAD(subscriber_list, subscriber);
 LIST_HEAD(link_list, link);
 
@@ -83,8 +84,10 @@ struct topic {
     RB_ENTRY(topic) by_name;
     struct topic_record *record;
     struct publisher_list publishers;
+    struct publisher_queue retained; /* ended, and their last messages stay; the first end first */
     struct subscriber_list subscribers;
     uint32_t publisher_count;
+    uint32_t retained_count;
     uint32_t subscriber_count;
     uint32_t watcher_count;     /* sessions for which latencies are counted */
 };
@@ -94,9 +97,12 @@ struct publisher {
     LIST_ENTRY(publisher) of_client;
     LIST_ENTRY(publisher) of_topic;
     TAILQ_ENTRY(publisher) waiting;
+    TAILQ_ENTRY(publisher) of_retained;
     struct publisher_record *record;
     struct client *client;       /* NULL: dead */
-    struct topic *topic;         /* NULL: ended */
+    struct topic *topic;         /* NULL: ended, and nothing is retained */
+    int is_retained;             /* in its topic's list of these */
+    int has_published;           /* known to have, once it was looked for (retain.c) */
     struct region *ring;
     struct region *segments[LSI_CTL_SEGMENTS];
     struct link_list links;
@@ -108,7 +114,6 @@ struct publisher {
     uint32_t row_hint;           /* no free row below */
     uint64_t deadline_ns;        /* 0: not waiting */
 };
-TAILQ_HEAD(publisher_queue, publisher);
 
 struct subscriber {
     LIST_ENTRY(subscriber) of_client;

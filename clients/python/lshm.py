@@ -47,7 +47,8 @@ class _ContextOptions(ctypes.Structure):
 class _PublisherOptions(ctypes.Structure):
     _fields_ = [("size", _u64), ("payload_bytes", _u64), ("slot_count", _u32),
                 ("ring_entries", _u32), ("entry_bytes", _u32), ("loans_max", _u32),
-                ("wait_ns", _i64), ("spin_ns", _u64), ("flags", _u32), ("history", _u32)]
+                ("wait_ns", _i64), ("spin_ns", _u64), ("flags", _u32), ("history", _u32),
+                ("stall_ns", _i64), ("memory_max", _u64), ("numa_node", _u32), ("retain", _u32)]
 
 
 class _SubscriberOptions(ctypes.Structure):

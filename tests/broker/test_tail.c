@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/handle.h"
 #include "log.h"
 #include "os/memory.h"
 #include "tail.h"
@@ -111,6 +112,52 @@ static void test_tail__ring_unreadable__is_empty_and_is_logged(void **state)
     assert_non_null(strstr(logged, "messages may be lost"));
 }
 
+/* The end, how many are asked for, how many are there. */
+static void test_count_back__of_a_ring__counts_what_is_committed(void **state)
+{
+    static const struct {
+        uint64_t end;
+        uint32_t most, count;
+    } wishes[] = {{22, 8, 8}, {22, 3, 3}, {22, 0, 0}, {16, 8, 2},
+                  {24, 8, 0}, {15, 4, 1}, {14, 8, 0}};
+    uint32_t segments;
+    size_t i;
+    int fd = make_ring(22, 22);
+    struct region_record record = {.reader_fd = fd};
+    struct region region = {.record = &record};
+
+    (void)state;
+    for (i = 0; i < LSI_COUNT_OF(wishes); i++)
+        assert_int_equal(tail_count_back(&geometry, &region, wishes[i].end, wishes[i].most,
+                                         &segments), wishes[i].count);
+    write_word(fd, ENTRIES_OFFSET + 19 % ENTRIES * ENTRY_BYTES, 19); /* being written anew */
+    assert_int_equal(tail_count_back(&geometry, &region, 22, 8, &segments), 2);
+    close(fd);
+    assert_int_equal(tail_count_back(&geometry, &region, 22, 8, &segments), 0);
+}
+
+static void test_count_back__of_a_ring__names_the_segments(void **state)
+{
+    const struct lshm_entry in_slot = {.commit = 21, .handle = lsi_handle(32, 0, 1)};
+    const struct lshm_entry inlined = {.commit = 22, .flags = LSHM_ENTRY_INLINE,
+                                       .handle = lsi_handle(2, 0, 0)};
+    const struct lshm_entry wrong = {.commit = 20, .handle = lsi_handle(33, 0, 0)};
+    uint32_t segments;
+    int fd = make_ring(22, 22);
+    struct region_record record = {.reader_fd = fd};
+    struct region region = {.record = &record};
+
+    (void)state;
+    assert_true(pwrite(fd, &wrong, sizeof(wrong), ENTRIES_OFFSET + 19 % 8 * ENTRY_BYTES) > 0);
+    assert_true(pwrite(fd, &in_slot, sizeof(in_slot), ENTRIES_OFFSET + 20 % 8 * ENTRY_BYTES) > 0);
+    assert_true(pwrite(fd, &inlined, sizeof(inlined), ENTRIES_OFFSET + 21 % 8 * ENTRY_BYTES) > 0);
+    assert_int_equal(tail_count_back(&geometry, &region, 22, 1, &segments), 1);
+    assert_int_equal(segments, 0);
+    assert_int_equal(tail_count_back(&geometry, &region, 22, 3, &segments), 3);
+    assert_int_equal(segments, UINT32_C(1) << 31);
+    close(fd);
+}
+
 static int run(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -118,6 +165,8 @@ static int run(void)
         cmocka_unit_test(test_tail__hint_is_nonsense__ends_within_a_ring),
         cmocka_unit_test(test_tail__ring_too_short__ends_there_and_is_logged),
         cmocka_unit_test(test_tail__ring_unreadable__is_empty_and_is_logged),
+        cmocka_unit_test(test_count_back__of_a_ring__counts_what_is_committed),
+        cmocka_unit_test(test_count_back__of_a_ring__names_the_segments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

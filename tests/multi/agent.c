@@ -12,6 +12,7 @@
 #include "agent_internal.h"
 #include "agent_process.h"
 
+#define SPOILT_BYTES 2000u
 #define PORTS 512
 
 struct lshm_context *agent_context;
@@ -145,6 +146,7 @@ static void do_pub(const char *arguments)
         .loans_max = (uint32_t)agent_option(arguments, "loans", 0),
         .flags = (uint32_t)agent_option(arguments, "flags", 0),
         .history = (uint32_t)agent_option(arguments, "history", 0),
+        .retain = (uint32_t)agent_option(arguments, "retain", 0),
         .stall_ns = agent_option(arguments, "stall_ms", 0) * AGENT_MS,
     };
     long long wait_ms = agent_option(arguments, "wait_ms", 0);
@@ -205,6 +207,28 @@ static void do_close_sub(const char *arguments)
     lshm_subscriber_close(reader->port);
     reader->port = NULL;
     agent_ok(0);
+}
+
+static void do_spoil(const char *arguments)
+{
+    struct lshm_publisher *port = agent_writer_at(arguments, 0)->port;
+    long long count = strtoll(word(arguments, 1), NULL, 10), loans = 0;
+    struct lshm_message loan;
+
+    for (; loans < count && lshm_publisher_loan(port, SPOILT_BYTES, &loan) == 0; loans++)
+        memset(loan.data, 0xff, SPOILT_BYTES);
+    agent_ok(loans);
+}
+
+static void do_clear(const char *arguments)
+{
+    struct lshm_error error = { 0 };
+    int r = lshm_context_clear_topic(agent_context, word(arguments, 0), &error);
+
+    if (r < 0)
+        agent_no(r, error.text);
+    else
+        agent_ok(r);
 }
 
 static void do_trim(const char *arguments)
@@ -348,7 +372,8 @@ static const struct {
 } commands[] = {
     { "attach", do_attach }, { "detach", do_detach }, { "pub", do_pub },
     { "sub", do_sub }, { "close_pub", do_close_pub }, { "close_sub", do_close_sub },
-    { "trim", do_trim }, { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
+    { "trim", do_trim }, { "clear", do_clear }, { "spoil", do_spoil },
+    { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
     { "any", do_any }, { "sleep", do_sleep }, { "send", agent_send },
     { "take", agent_take }, { "grab", agent_grab }, { "drop", agent_drop },
     { "intact", agent_intact }, { "none", agent_none }, { "ping", agent_ping },

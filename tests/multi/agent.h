@@ -14,7 +14,7 @@
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
  *   attach PATH timeout_ms=                detach          reattach PATH COUNT
  *   pub TOPIC payload= memory= ring= slots= entry= wait_ms= loans= key= flags= history=
- *       stall_ms=                                                                close_pub P
+ *       retain= stall_ms=                                                        close_pub P
  *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT: TEXT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
@@ -23,6 +23,9 @@
  *   drop S N                               releases the N messages grabbed first
  *   intact S                               checks the kept ones again; answers how many
  *   none S ms=                             nothing is there and nothing comes
+ *   spoil P COUNT                          writes on COUNT loans, or on as many as there are,
+ *                                          and keeps them; answers how many
+ *   clear TOPIC                            drops what it retains; answers of how many
  *   trim P                                 gives back what it does not use; answers bytes
  *   pstat P FIELD    sstat S FIELD         a statistic
  *   gaps S                                 messages between those that a lossy one took

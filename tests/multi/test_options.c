@@ -70,12 +70,11 @@ static union {
 
 static const struct {
     int (*open)(const void *options);
-    size_t bytes, reserved;
+    size_t bytes, reserved; /* 0: no field is */
 } kinds[] = {
     { open_context, sizeof(struct lshm_context_options),
       offsetof(struct lshm_context_options, reserved) },
-    { open_publisher, sizeof(struct lshm_publisher_options),
-      offsetof(struct lshm_publisher_options, reserved) },
+    { open_publisher, sizeof(struct lshm_publisher_options), 0 },
     { open_subscriber, sizeof(struct lshm_subscriber_options),
       offsetof(struct lshm_subscriber_options, reserved) },
 };
@@ -125,6 +124,8 @@ static void test_options__with_reserved_fields_set__are_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KINDS; i++) {
+        if (kinds[i].reserved == 0)
+            continue;
         prepare(kinds[i].bytes);
         given.bytes[kinds[i].reserved] = 1;
         is_refused(i);

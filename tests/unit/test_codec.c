@@ -42,6 +42,7 @@ static const struct sample requests[] = {
     {LSI_CTL_SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0},
     {LSI_CTL_SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0},
     {LSI_CTL_WATCH, sizeof(struct lsi_ctl_watch), 0},
+    {LSI_CTL_TOPIC_CLEAR, sizeof(struct lsi_ctl_topic_clear), 0},
 };
 
 #define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
@@ -70,6 +71,7 @@ static const struct sample answers[] = {
     {LSI_CTL_PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1},
     {LSI_CTL_PUSH_SEGMENT_GONE, sizeof(struct lsi_ctl_push_segment), 0},
     {REPLY_TO(WATCH), sizeof(struct lsi_ctl_header), 0},
+    {REPLY_TO(TOPIC_CLEAR), sizeof(struct lsi_ctl_topic_clear_reply), 0},
 };
 
 static void plan(struct lsi_ctl_geometry *geometry)
@@ -233,7 +235,9 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&answers[13], lsi_ctl_push_ring, flags, 4),
         FLAW(&answers[13], lsi_ctl_push_ring, geometry.segments[0].slot_bytes, 0xff),
         FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
+        FLAW(&answers[13], lsi_ctl_push_ring, retained, 0xff),
         FLAW(&requests[16], lsi_ctl_segment_add, reserved, 1),
+        FLAW(&requests[20], lsi_ctl_topic_clear, topic, 'x'),
         FLAW(&answers[19], lsi_ctl_segment_reply, number, LSI_CTL_SEGMENTS),
         FLAW(&answers[20], lsi_ctl_segment_reply, reserved, 1),
         FLAW(&answers[20], lsi_ctl_segment_reply, layout.slot_count, 0),
@@ -257,6 +261,22 @@ static void test_codec__bad_fields__refused(void **state)
                                     : lsi_ctl_check_answer(&packet, flaw->sample->bytes),
                          -LSHM_EPROTO);
     }
+}
+
+/* A ring that was left behind is no new one, and none that is joined again. */
+static void test_codec__retained_ring_with_flags__refused(void **state)
+{
+    (void)state;
+    fill(&answers[13]);
+    packet.push_ring.retained = packet.push_ring.geometry.entry_count;
+    assert_int_equal(lsi_ctl_check_answer(&packet, answers[13].bytes), 0);
+    packet.push_ring.flags = LSI_CTL_RING_NEW;
+    assert_int_equal(lsi_ctl_check_answer(&packet, answers[13].bytes), -LSHM_EPROTO);
+    packet.push_ring.flags = LSI_CTL_RING_AGAIN;
+    assert_int_equal(lsi_ctl_check_answer(&packet, answers[13].bytes), -LSHM_EPROTO);
+    packet.push_ring.flags = 0;
+    packet.push_ring.retained++;
+    assert_int_equal(lsi_ctl_check_answer(&packet, answers[13].bytes), -LSHM_EPROTO);
 }
 
 static void test_codec__foreign_hello__passes_at_any_length(void **state)
@@ -331,6 +351,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_codec__each_answer__passes_only_whole),
     cmocka_unit_test(test_codec__wrong_direction_or_type__refused),
     cmocka_unit_test(test_codec__bad_fields__refused),
+    cmocka_unit_test(test_codec__retained_ring_with_flags__refused),
     cmocka_unit_test(test_codec__foreign_hello__passes_at_any_length),
     cmocka_unit_test(test_codec__foreign_answer_to_hello__passes_at_any_length),
     cmocka_unit_test(test_codec__refusal__passes_with_its_text),

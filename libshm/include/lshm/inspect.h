@@ -66,6 +66,9 @@ struct lshm_broker_status {
     struct lshm_limit window;        /* of each subscriber: */
     struct lshm_limit holds;
     uint64_t topic_bytes_max;        /* of all publishers of a topic; 0: no limit */
+    struct lshm_limit retain;        /* of each publisher */
+    uint64_t retained;               /* publishers that ended and left messages */
+    uint64_t retained_bytes;         /* rings and segments that these lie in */
 };
 int lshm_inspector_get_status(struct lshm_inspector *inspector, struct lshm_broker_status *status);
 
@@ -92,7 +95,9 @@ struct lshm_topic_info {
     uint64_t subscribers;
     uint64_t published;      /* messages, by the publishers there are now */
     uint64_t bytes;          /* likewise, payload bytes */
-    uint64_t memory_bytes;   /* of their rings and segments */
+    uint64_t memory_bytes;   /* of their rings and segments, and of those that are retained */
+    uint64_t retained;       /* publishers that ended and left messages; not counted above */
+    uint64_t retained_bytes; /* of memory_bytes, what these take */
     char name[LSHM_TOPIC_BYTES];
 };
 
@@ -118,7 +123,11 @@ struct lshm_publisher_info {
     uint32_t ring_entries;
     uint32_t entry_bytes;
     uint32_t waiting;        /* sleeps for room right now; LSHM_UNKNOWN_32 */
-    uint32_t dead;           /* its process is gone; readers are still draining it */
+    uint32_t dead;           /* it has ended: readers are still draining it, or it is retained */
+    uint64_t retained;       /* the last messages that it left for subscribers to come */
+    uint64_t ended_ns;       /* CLOCK_REALTIME; 0: it has not */
+    uint64_t pid;            /* whose it is or was, as seen by the broker */
+    char name[LSHM_NAME_BYTES];
 };
 
 struct lshm_segment_info {

@@ -113,6 +113,12 @@ uint64_t lshm_context_get_client(const struct lshm_context *context);
 /* 1 once the broker was told to stop: it waits a little for its clients to close their contexts. */
 int lshm_context_is_draining(const struct lshm_context *context);
 /*
+ * Drops what publishers that have ended left on the topic (retain): of how many. −LSHM_ENOTOPIC: it
+ * has nothing of the kind. Ports that are open stay; who reads it already reads it to its end.
+ */
+int lshm_context_clear_topic(struct lshm_context *context, const char *topic,
+                             struct lshm_error *reterr_error);
+/*
  * Where a context is looked for: option, LSHM_SOCKET, $XDG_RUNTIME_DIR/lshm/broker.sock,
  * /run/lshm/broker.sock, lshm-UID/broker.sock in the temporary directory. 0 or −ENAMETOOLONG.
  */
@@ -145,7 +151,8 @@ struct lshm_publisher_options {
                                 fitting size gets another segment from the broker; slot_count 0
                                 then reserves nothing. 0: it has slot_count slots, and no more */
     uint32_t numa_node;      /* 1 + the node that its memory comes from; 0: any */
-    uint32_t reserved;
+    uint32_t retain;         /* messages that stay when it has ended, however it ended, for
+                                subscribers that ask for history; it keeps as much history */
 };
 
 int lshm_publisher_open(struct lshm_context *context, const char *topic,
@@ -245,7 +252,8 @@ struct lshm_subscriber_options {
     uint32_t flags;          /* LSHM_SUBSCRIBER_… */
     uint32_t queue_limit;    /* with LATEST: passes what is further behind than this; 0: none */
     uint32_t history;        /* messages from before it opened, per publisher: as many of its last
-                                ones as that publisher keeps for newcomers, at most this */
+                                ones as that publisher keeps for newcomers, or has left when it
+                                ended (retain), at most this */
     uint32_t reserved;
 };
 

@@ -294,3 +294,25 @@ LSI_API int lshm_context_is_draining(const struct lshm_context *context)
     /* RLX: a flag that stands alone. */
     return lsi_load_relaxed(&context->public_region->draining) != 0;
 }
+
+LSI_API int lshm_context_clear_topic(struct lshm_context *context, const char *topic,
+                                     struct lshm_error *reterr_error)
+{
+    struct lsi_ctl_topic_clear request = { .header = { .type = LSI_CTL_TOPIC_CLEAR } };
+    struct lsi_ctl_packet reply;
+    int r;
+
+    if (context == NULL || context->magic != LSI_CONTEXT_MAGIC)
+        return -LSHM_ECLOSED;
+    if (lsi_context_forked(context))
+        return -ECHILD;
+    r = lsi_name_check(topic, reterr_error);
+    if (r < 0)
+        return r;
+    lsi_ctl_set_text(request.topic, sizeof request.topic, topic);
+    pthread_mutex_lock(&context->control);
+    r = lsi_control_request(context, &request.header, sizeof request, &reply, reterr_error);
+    pthread_mutex_unlock(&context->control);
+    lsi_ctl_close_fds(&reply, 0);
+    return r < 0 ? r : (int)reply.topic_clear_reply.publishers;
+}

@@ -184,6 +184,7 @@ LSI_API int lshm_inspector_get_status(struct lshm_inspector *inspector,
         .entry_bytes = { LSHM_ENTRY_BYTES_MIN, LSI_ENTRY_BYTES_USUAL, LSHM_ENTRY_BYTES_MAX },
         .loans = { 1, LSI_LOANS_USUAL, LSI_LOANS_MAX },
         .history = { 0, 0, LSHM_RING_ENTRIES_MAX - LSHM_RING_ENTRIES_MAX / 4 },
+        .retain = { 0, 0, LSHM_RING_ENTRIES_MAX - LSHM_RING_ENTRIES_MAX / 4 },
         .window = { 1, LSI_WINDOW_USUAL, LSHM_WINDOW_MAX },
         .holds = { 1, LSI_HOLDS_USUAL, LSHM_HOLDS_MAX },
     };
@@ -210,6 +211,8 @@ LSI_API int lshm_inspector_get_status(struct lshm_inspector *inspector,
     s.topics_max = from->topics_max;
     s.client_bytes_max = from->client_bytes_max;
     s.topic_bytes_max = from->topic_bytes_max;
+    s.retained = from->retained;
+    s.retained_bytes = from->retained_bytes;
     s.publishers_max = from->publishers_max;
     s.subscribers_max = from->subscribers_max;
     s.abi_major = inspector->abi_major;

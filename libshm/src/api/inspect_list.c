@@ -95,7 +95,12 @@ static void fill_publisher(struct lshm_inspector *inspector,
         .entry_bytes = record->geometry.entry_bytes,
         .waiting = ring.waiting,
         .dead = record->dead,
+        .retained = record->retained,
+        .ended_ns = record->ended_ns,
+        .pid = record->pid,
     };
+    memcpy(info->name, record->name, sizeof info->name);
+    info->name[sizeof info->name - 1] = '\0';
 }
 
 LSI_API int lshm_inspector_list_publishers(struct lshm_inspector *inspector,
@@ -208,6 +213,8 @@ static void fill_topic(const struct lsi_ctl_topic_record *record, struct lshm_to
         .topic = record->topic,
         .publishers = record->publishers,
         .subscribers = record->subscribers,
+        .retained = record->retained,
+        .retained_bytes = record->retained_bytes,
     };
     memcpy(info->name, record->name, sizeof info->name);
     info->name[sizeof info->name - 1] = '\0';

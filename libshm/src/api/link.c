@@ -68,6 +68,7 @@ int lsi_link_create(struct lshm_context *context, struct lshm_subscriber *subscr
     link->publisher = message->publisher;
     link->client = message->client;
     link->fresh = message->flags & LSI_CTL_RING_NEW;
+    link->retained = message->retained;
     link->lossy = subscriber->flags & LSHM_SUBSCRIBER_LATEST;
     link->geometry = message->geometry;
     link->window.window = message->window;
@@ -142,15 +143,34 @@ void lsi_links_keep(struct lshm_subscriber *subscriber, uint64_t number)
     }
 }
 
-/* DIE none: the link number and the position are for inspectors; joining has its own rows. */
-static void join(struct lsi_link *link)
+/* Who sees DEAD here takes nothing from the final tail on. */
+static void note_death(struct lsi_link *link)
 {
-    struct lsi_window *window = &link->window;
+    /* RLX: after D2. */
+    link->final_tail = lsi_load_relaxed(&link->record->final_tail);
+    link->dead = true;
+}
+
+/* A ring that is written no more promises what its publisher kept when it ended: no horizon moves,
+ * nobody looks at the cursor. How much that is, and where it ends, the broker says. */
+static void join_retained(struct lsi_link *link)
+{
+    uint32_t history = link->subscriber->history;
+    uint64_t count = history < link->retained ? history : link->retained;
+
+    /* ORD D2 acquire <- D1: the final tail; the push came behind both. */
+    (void)lsi_load_acquire(&link->record->state);
+    note_death(link);
+    if (link->final_tail > LSI_SEQ_MAX) /* what it says of itself is not to be believed */
+        link->final_tail = LSI_SEQ_MAX;
+    link->start = link->final_tail > count ? link->final_tail - count : 0;
+    lsi_cell_set_cursor(link->window.cell, link->start);
+}
+
+/* DIE none: as of join(). */
+static void join_live(struct lsi_link *link)
+{
     const struct lshm_subscriber *subscriber = link->subscriber;
-    /* A publisher gives its ring room in steps of a quarter: who keeps more than the rest in its
-     * window would wait for what it holds up itself. */
-    uint32_t most = link->geometry.entry_count - link->geometry.entry_count / 4;
-    uint32_t size = window->window < most ? window->window : most;
     /* RLX: a hint. Older is earlier, and the join raises what is too early. */
     uint64_t start = link->fresh ? LSI_SEQ_FIRST
                                  : lsi_load_relaxed(&link->reader.ring->tail);
@@ -163,12 +183,27 @@ static void join(struct lsi_link *link)
         start = start > before->window.position ? start : before->window.position;
     else if (!link->fresh)
         start = start > history ? start - history : 0;
-    lsi_store_relaxed(&window->cell->link, link->number); /* RLX: for inspectors */
-    link->start = lsi_cell_join(window->cell, link->reader.ring, start);
+    link->start = lsi_cell_join(link->window.cell, link->reader.ring, start);
     if (link->fresh)
         link->account.lost_start = link->start - LSI_SEQ_FIRST;
     if (before != NULL)
         lsi_link_replaced(before, link->start);
+}
+
+/* DIE none: the link number and the position are for inspectors; joining has its own rows. */
+static void join(struct lsi_link *link)
+{
+    struct lsi_window *window = &link->window;
+    /* A publisher gives its ring room in steps of a quarter: who keeps more than the rest in its
+     * window would wait for what it holds up itself. */
+    uint32_t most = link->geometry.entry_count - link->geometry.entry_count / 4;
+    uint32_t size = window->window < most ? window->window : most;
+
+    lsi_store_relaxed(&window->cell->link, link->number); /* RLX: for inspectors */
+    if (link->retained > 0)
+        join_retained(link);
+    else
+        join_live(link);
     lsi_window_init(window, window->cell, size, window->holds, link->start);
     lsi_link_count(link);
 }
@@ -334,6 +369,23 @@ void lsi_subscriber_prune(struct lshm_subscriber *subscriber)
     pthread_mutex_unlock(&context->control);
 }
 
+/* The broker has seen these messages there, and now they are not: who wrote the ring still does,
+ * against the rules. DIE none: private memory. */
+static void give_up_rest(struct lsi_link *link)
+{
+    struct lshm_subscriber *subscriber = link->subscriber;
+    uint64_t rest = link->final_tail - link->window.position;
+
+    /* Its tail may be as wrong: no more than a ring is believed. */
+    link->account.lost_corrupt += rest < link->geometry.entry_count ? rest
+                                                                    : link->geometry.entry_count;
+    link->final_tail = link->window.position;
+    lsi_link_count(link);
+    /* RLX: this port's own thread reads it; the news bring a sleeper to look. */
+    lsi_store_relaxed(&subscriber->failed, -LSHM_ECORRUPT);
+    lsi_store_relaxed(&subscriber->news, 1); /* RLX: as above */
+}
+
 bool lsi_link_look(struct lsi_link *link)
 {
     if (link->drained || link->evicted)
@@ -349,12 +401,13 @@ bool lsi_link_look(struct lsi_link *link)
             lsi_link_evict(link);
             return false;
         }
-        /* RLX: after D2. */
-        link->final_tail = lsi_load_relaxed(&link->record->final_tail);
-        link->dead = true;
+        note_death(link);
     }
-    if (link->window.position < link->final_tail)
+    if (LSI_LIKELY(lsi_ring_has(&link->reader, link->window.position)) &&
+        link->window.position < link->final_tail)
         return true;
+    if (link->window.position < link->final_tail)
+        give_up_rest(link);
     link->drained = true;
     link->subscriber->drained++;
     return false;

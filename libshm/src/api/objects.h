@@ -235,6 +235,7 @@ struct lsi_link {
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
     bool fresh;                     /* ring opened after the subscription: start at its first */
+    uint32_t retained;              /* not 0: its publisher had ended, and left so many messages */
     bool lossy;
     bool dead;                      /* DEAD was seen; drain up to final_tail */
     bool drained;                   /* nothing more to take */

@@ -67,11 +67,6 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
                       "clear them, or use a newer one", o->flags & ~PUBLISHER_FLAGS);
         return -EINVAL;
     }
-    if (o->reserved != 0) {
-        lsi_error_set(reterr_error, EINVAL, "reserved is %u; it must be 0: zero the options first",
-                      o->reserved);
-        return -EINVAL;
-    }
     if (o->numa_node != 0 && !lsi_pages_has_node(o->numa_node - 1)) {
         lsi_error_set(reterr_error, EINVAL, "numa_node is %u, which means node %u; this machine "
                       "has one node, or none of that number: use 0, or see lscpu", o->numa_node,
@@ -80,6 +75,8 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
     }
     if (o->loans_max > o->ring_entries)
         o->loans_max = o->ring_entries;
+    if (o->history < o->retain)
+        o->history = o->retain;
     inline_bytes = o->entry_bytes > sizeof(struct lshm_entry)
                        ? lsi_ring_inline_bytes(o->entry_bytes) : 0;
     if (o->payload_bytes <= inline_bytes)
@@ -87,8 +84,9 @@ static int check_options(struct lshm_publisher_options *o, struct lshm_error *re
     else if (o->slot_count == 0 && o->memory_max == 0)
         o->slot_count = default_slots(o->payload_bytes) + o->history;
     else if (o->slot_count <= o->history && o->memory_max == 0) {
-        lsi_error_set(reterr_error, EINVAL, "history %u keeps all of the %u slots: use more slots "
-                      "(slot_count) or less history", o->history, o->slot_count);
+        lsi_error_set(reterr_error, EINVAL, "%s %u keeps all of the %u slots: use more slots "
+                      "(slot_count) or less history",
+                      o->retain == o->history ? "retain" : "history", o->history, o->slot_count);
         return -EINVAL;
     }
     return 0;
@@ -290,6 +288,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
         .entry_count = o->ring_entries,
         .entry_bytes = o->entry_bytes,
         .history = o->history,
+        .retain = o->retain,
         .is_huge = needs_slots && o->flags & LSHM_PUBLISHER_HUGE,
         .flags = (o->flags & LSHM_PUBLISHER_NEVER_WAITS ? 0 : LSHM_RING_MAY_BLOCK) |
                  (o->flags & LSHM_PUBLISHER_TIMESTAMPS ? LSHM_RING_TIMESTAMPS : 0),

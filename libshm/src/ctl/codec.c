@@ -57,6 +57,11 @@ static int check_subscriber_open(const struct lsi_ctl_packet *packet)
            (packet->subscriber_open.flags & ~READER_FLAGS) == 0;
 }
 
+static int check_topic_clear(const struct lsi_ctl_packet *packet)
+{
+    return is_text(packet->topic_clear.topic, LSHM_TOPIC_BYTES);
+}
+
 static int check_list(const struct lsi_ctl_packet *packet)
 {
     return packet->list.what >= LSI_CTL_LIST_CLIENTS &&
@@ -89,8 +94,9 @@ static int check_part(const struct lsi_ctl_packet *packet)
 
 static int check_ring(const struct lsi_ctl_packet *packet)
 {
-    return packet->push_ring.reserved == 0 &&
+    return packet->push_ring.retained <= packet->push_ring.geometry.entry_count &&
            (packet->push_ring.flags & ~(LSI_CTL_RING_NEW | LSI_CTL_RING_AGAIN)) == 0 &&
+           (packet->push_ring.retained == 0 || packet->push_ring.flags == 0) &&
            lsi_geometry_check(&packet->push_ring.geometry) &&
            packet->header.fds == 1 + packet->push_ring.geometry.segment_count;
 }
@@ -186,6 +192,7 @@ static const struct format requests[] = {
     FORMAT(SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
     FORMAT(SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
     FORMAT(WATCH, sizeof(struct lsi_ctl_watch), 0, 0, 0, check_watch),
+    FORMAT(TOPIC_CLEAR, sizeof(struct lsi_ctl_topic_clear), 0, 0, 0, check_topic_clear),
 };
 _Static_assert(LSI_COUNT_OF(requests) == LSI_CTL_TYPE_END - 1, "one format for each request");
 
@@ -202,6 +209,7 @@ static const struct format answers[] = {
     REPLY(WATCH, BARE, 0, 0, 0, NULL),
     REPLY(REGION, sizeof(struct lsi_ctl_region_reply), 1, 1, 0, NULL),
     REPLY(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_reply), 0, 0, 0, check_segment_reply),
+    REPLY(TOPIC_CLEAR, sizeof(struct lsi_ctl_topic_clear_reply), 0, 0, 0, NULL),
     FORMAT(SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1, 1, 0, check_segment_reply),
     FORMAT(PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1, 1, 0, check_push_segment),
     FORMAT(PUSH_SEGMENT_GONE, sizeof(struct lsi_ctl_push_segment), 0, 0, 0, check_push_segment),

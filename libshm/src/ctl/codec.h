@@ -34,6 +34,8 @@ struct lsi_ctl_packet {
         struct lsi_ctl_subscriber_open_reply subscriber_open_reply;
         struct lsi_ctl_link link;
         struct lsi_ctl_evict evict;
+        struct lsi_ctl_topic_clear topic_clear;
+        struct lsi_ctl_topic_clear_reply topic_clear_reply;
         struct lsi_ctl_received received;
         struct lsi_ctl_channel channel;
         struct lsi_ctl_push_part push_part;

@@ -59,10 +59,10 @@ static struct lsi_bad_option bad_option(const struct lsi_ctl_publisher_open *req
                    has_slots ? LSHM_SLOTS_MAX : 0);
     if (request->memory_max > (has_slots ? LSI_PAYLOAD_BYTES_MAX : 0))
         return BAD("memory_max", "", request->memory_max, 0, has_slots ? LSI_PAYLOAD_BYTES_MAX : 0);
+    if (request->retain > entries - entries / 4)
+        return BAD("retain", "", request->retain, 0, entries - entries / 4);
     if (request->history > entries - entries / 4)
         return BAD("history", "", request->history, 0, entries - entries / 4);
-    if (request->retain > entries)
-        return BAD("retain", "", request->retain, 0, entries);
     if (request->flags & ~RING_FLAGS)
         return BAD("flags", "", request->flags, 0, RING_FLAGS);
     return BAD(NULL, "", 0, 0, 0);
@@ -107,7 +107,7 @@ int lsi_geometry_plan(const struct lsi_ctl_publisher_open *request, uint64_t pag
     geometry.entry_count = request->entry_count;
     geometry.entry_bytes = request->entry_bytes;
     geometry.flags = request->flags;
-    geometry.history = request->history;
+    geometry.history = request->history > request->retain ? request->history : request->retain;
     geometry.retain = request->retain;
     geometry.slot_bytes = slot_bytes(request->slot_bytes);
     geometry.memory_max = request->memory_max;

@@ -37,7 +37,7 @@ struct lsi_ctl_geometry {
     uint32_t segment_count;      /* made with the ring: numbers 0 to segment_count - 1 */
     uint32_t flags;              /* LSHM_RING_… */
     uint32_t history;
-    uint32_t retain;
+    uint32_t retain;             /* at most history: the ring keeps them while it is written */
     uint32_t is_huge;            /* its segments are whole huge pages */
     struct lsi_ctl_segment segments[LSI_CTL_SEGMENTS];
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of the control protocol that inspectors use: what the broker knows, as tables, and any
- * region read-only. See message.h for the rest.
+ * The part of the control protocol that is there for those who look after a broker: what it knows,
+ * as tables, any region read-only, and what a topic retains, dropped. See message.h for the rest.
  */
 #ifndef LSI_LISTING_H
 #define LSI_LISTING_H
@@ -26,6 +26,8 @@ struct lsi_ctl_status_reply {
     uint64_t subscribers_max;
     uint64_t client_bytes_max;
     uint64_t topic_bytes_max; /* 0: none */
+    uint64_t retained;        /* publishers that ended and left messages */
+    uint64_t retained_bytes;
     char version[32];
 };
 
@@ -61,14 +63,15 @@ struct lsi_ctl_client_record {
 };
 
 struct lsi_ctl_topic_record {
-    uint64_t topic, publishers, subscribers;
+    uint64_t topic, publishers, subscribers, retained, retained_bytes;
     char name[LSHM_TOPIC_BYTES];
 };
 
 struct lsi_ctl_publisher_record {
-    uint64_t publisher, topic, client, memory_bytes;
+    uint64_t publisher, topic, client, memory_bytes, pid, ended_ns;
     uint32_t dead;
-    uint32_t reserved;
+    uint32_t retained;       /* messages */
+    char name[LSHM_NAME_BYTES]; /* its client's */
     struct lsi_ctl_geometry geometry;
 };
 
@@ -94,6 +97,16 @@ struct lsi_ctl_link_record {
 struct lsi_ctl_watch {
     struct lsi_ctl_header header;
     char topic[LSHM_TOPIC_BYTES];
+};
+
+struct lsi_ctl_topic_clear {
+    struct lsi_ctl_header header;
+    char topic[LSHM_TOPIC_BYTES];
+};
+
+struct lsi_ctl_topic_clear_reply {
+    struct lsi_ctl_header header;
+    uint64_t publishers; /* whose messages were dropped */
 };
 
 struct lsi_ctl_region {

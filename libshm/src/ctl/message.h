@@ -33,7 +33,8 @@
  *           bring the segments that were made with the ring, SEGMENT pushes all others.
  * Shrink:   SEGMENT_REMOVE -> SEGMENT_GONE pushes to all who have it, SEGMENT_LEFT from each; then
  *           the broker lets go of the memory, and its number may be used again.
- * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher, then the reply.
+ * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher and, if it wants history, for
+ *           each that has ended and left something, then the reply.
  * Cut off:  a refusal of type HELLO | REPLY with id 0 is the broker's last word to a client that
  *           broke the protocol or does not read; the session ends with it.
  * Evict:    EVICT (publisher) -> the reader's record says EVICTED, a barrier in all processes, its
@@ -81,6 +82,7 @@ enum lsi_ctl_type {
     LSI_CTL_SEGMENT_REMOVE = 18,  /* no reply: all its slots are free, and it will use none */
     LSI_CTL_SEGMENT_LEFT = 19,    /* no reply: the reader has unmapped it */
     LSI_CTL_WATCH = 20,           /* inspectors: how long a topic's messages take */
+    LSI_CTL_TOPIC_CLEAR = 21,     /* drops what the topic retains */
     LSI_CTL_TYPE_END,
 
     LSI_CTL_PUBLISHER_MEMORY = LSI_CTL_REPLY + 0x80,
@@ -264,7 +266,8 @@ struct lsi_ctl_push_ring { /* fds: ring, then segments, all read-only */
     uint32_t flags;           /* LSI_CTL_RING_… */
     uint32_t window;          /* granted, as in its row */
     uint32_t holds;
-    uint32_t reserved;
+    uint32_t retained;        /* its publisher had ended: what is left of it, the last so many; the
+                                 record says DEAD */
     struct lsi_ctl_geometry geometry;
 };
 
