@@ -71,7 +71,7 @@ def main():
                   for name, script, wanted in PLAIN_CASES] +
                  [(name, ["--ctest", directory, *labels], wanted)
                   for name, labels, wanted in CTEST_CASES])
-        print(f"1..{len(cases) + 1}")
+        print(f"1..{len(cases) + 2}")
         for number, (name, arguments, expected) in enumerate(cases, 1):
             status, found, output = run(directory, *arguments)
             bad = any(line.startswith("fail") for line in expected)
@@ -82,7 +82,20 @@ def main():
                 print(f"# status {status}, found {found}, expected {expected}")
                 print("".join(f"# {line}\n" for line in output.splitlines()), end="")
         failures += not check_parts(directory, len(cases) + 1)
+        failures += not check_comments(directory, len(cases) + 2)
     return 1 if failures else 0
+
+
+def check_comments(directory, number):
+    """A program's comments are printed when that was asked for, and nothing else of it is."""
+    shell = ["--", "bash", "-c", "echo 1..1; echo ok 1 - a; echo '# said'"]
+    outputs = [run(directory, *options, *shell)[2].splitlines()[:-1]
+               for options in ([], ["--comments"])]
+    passed = outputs == [[], ["# said"]]
+    print(f"{'ok' if passed else 'not ok'} {number} - comments")
+    if not passed:
+        print(f"# found {outputs}")
+    return passed
 
 
 def check_parts(directory, number):

@@ -161,7 +161,7 @@ inline lowest(w)
 #else
             :: !mapped[j] -> g = committed
 #endif
-#ifdef UNSET_PASSES
+#if defined(UNSET_PASSES) || defined(MUT_UNSET)
             :: mapped[j] && g == 0 -> g = w
 #else
             :: mapped[j] && g == 0 -> g = committed
