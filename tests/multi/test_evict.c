@@ -5,9 +5,16 @@
  * Nobody else notices.
  *
  * covers: D2 X1 X3 X4
+ * kills: X1
  */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <lshm/inspect.h>
 
 #include "agent.h"
 
@@ -258,6 +265,87 @@ static void test_evict__without_a_stall_limit__waits_for_ever(void **state)
     end_pair(&from, &to);
 }
 
+static pid_t worker(void)
+{
+    struct lshm_context_options options = { .size = sizeof options,
+                                            .socket = agent_rig.broker.socket_path };
+    struct lshm_broker_status status = { .size = sizeof status };
+    struct lshm_inspector *inspector;
+
+    assert_int_equal(lshm_inspector_open(&options, NULL, &inspector), 0);
+    assert_int_equal(lshm_inspector_get_status(inspector, &status), 0);
+    lshm_inspector_close(inspector);
+    return (pid_t)status.worker_pid;
+}
+
+/* From a stop at a system call to the next one; whether a barrier of all processes begins there. */
+static bool run_to_system_call(pid_t pid)
+{
+    struct __ptrace_syscall_info info = { 0 };
+    int status;
+
+    assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+    assert_int_equal(waitpid(pid, &status, __WALL), pid);
+    if (!WIFSTOPPED(status))
+        fail_msg("the worker has ended by itself");
+    assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
+    return info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_membarrier;
+}
+
+/* Kills the worker before the barrier of this number that it makes from now on. */
+static void kill_before_barrier(pid_t pid, int number)
+{
+    int status;
+
+    assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    assert_int_equal(waitpid(pid, &status, __WALL), pid);
+    while (number > 0)
+        number -= run_to_system_call(pid);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
+        continue;
+}
+
+/* The first barrier shows that there are barriers. At the second the reader's board says EVICTED,
+ * and the publisher's does not yet: it goes on only if the next worker says so. */
+static void evicts_although_the_worker_is_killed_before_barrier(int number)
+{
+    struct agent from, to;
+    pid_t pid;
+
+    start_pair(&from, &to, "");
+    pid = worker();
+    if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD) != 0) {
+        end_pair(&from, &to);
+        print_message("cannot trace: %s\n", strerror(errno));
+        skip();
+    }
+    assert_int_equal(agent_do(&from, "send 0 5 max=3000"), 5);
+    assert_int_equal(agent_do(&to, "take 0 2"), 2);
+    agent_tell(&from, "send 0 1000 max=3000");
+    kill_before_barrier(pid, number);
+    assert_int_equal(agent_hear(&from), 1000);
+    assert_int_equal(agent_do(&from, "pstat 0 evicted"), 1);
+    is_evicted(&to);
+    assert_int_equal(agent_do(&to, "none 0 ms=200"), 0);
+    assert_int_equal(agent_do(&from, "send 0 60 max=3000"), 60);
+    assert_int_equal(agent_do(&to, "take 0 100 ms=200"), 60);
+    adds_up(&to, 1065);
+    end_pair(&from, &to);
+}
+
+static void test_evict__worker_killed_before_it_is_recorded__happens_later(void **state)
+{
+    (void)state;
+    evicts_although_the_worker_is_killed_before_barrier(1);
+}
+
+static void test_evict__worker_killed_between_reader_and_row__is_done_by_the_next(void **state)
+{
+    (void)state;
+    evicts_although_the_worker_is_killed_before_barrier(2);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +359,8 @@ static int run(void)
         AGENT_TEST(test_evict__by_a_publisher_that_does_not_wait__happens_too),
         AGENT_TEST(test_evict__of_one_that_is_slow__does_not_happen),
         AGENT_TEST(test_evict__without_a_stall_limit__waits_for_ever),
+        AGENT_TEST(test_evict__worker_killed_before_it_is_recorded__happens_later),
+        AGENT_TEST(test_evict__worker_killed_between_reader_and_row__is_done_by_the_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
