@@ -22,6 +22,7 @@
 #define WINDOW 8u
 #define ENTRIES_MAX 16
 #define GONE_WITHIN_MS 1000
+#define WORDS_MAX 512
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 struct rig {
@@ -175,6 +176,87 @@ static int run_scribbler(int argc, char **argv)
     }
     lst_expect("end");
     _exit(0); /* its own words make no sense any more */
+}
+
+/* The first memfd of this name that this process may write. */
+static uint64_t *find_region(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    uint64_t *found = NULL;
+    char line[512];
+
+    while (maps != NULL && found == NULL && fgets(line, sizeof line, maps) != NULL) {
+        unsigned long from;
+
+        if (sscanf(line, "%lx-", &from) == 1 && strstr(line, " rw-s ") != NULL &&
+            strstr(line, name) != NULL &&
+            ((const struct lshm_region_header *)from)->part == 0)
+            found = (uint64_t *)from;
+    }
+    if (maps != NULL)
+        fclose(maps);
+    return found;
+}
+
+/* Every word that inspectors read, but for the cell's link, without which they read no other. */
+static size_t find_words(uint64_t **ret_words, size_t count)
+{
+    const size_t line = LSHM_LINE_BYTES / 8, link = offsetof(struct lshm_cell, link) / 8;
+    uint64_t *control = find_region("/memfd:lshm-control"), *ring = find_region("/memfd:lshm-ring");
+    size_t n = 0, cell = LSHM_CONTROL_FIRST_LINE_PART0 * line;
+
+    if (control == NULL || ring == NULL || control[cell + link] == 0)
+        return 0;
+    for (size_t i = sizeof(struct lshm_region_header) / 8; i < cell + 3 * line && n < count; i++)
+        if (i != cell + link)
+            ret_words[n++] = &control[i];
+    for (size_t i = sizeof(struct lshm_region_header) / 8;
+         i < sizeof(struct lshm_ring) / 8 + 16 && n < count; i++) /* and the first states */
+        ret_words[n++] = &ring[i];
+    return n;
+}
+
+/* At each "go" another of its words has another value, and all others their own. */
+static int run_forger(int argc, char **argv)
+{
+    static const uint64_t values[] = { 0, 1, 0x0102030405060708, UINT64_C(1) << 62,
+                                       INT64_MAX, UINT64_MAX - 1, UINT64_MAX };
+    static uint64_t *words[WORDS_MAX];
+    struct lshm_subscriber *subscriber;
+    struct lshm_publisher *publisher;
+    struct lshm_context *context;
+    struct lshm_message messages[2];
+    size_t count;
+
+    (void)argc;
+    if (open_context(argv[0], &context) < 0 ||
+        open_publisher(context, "hostile", &publisher) < 0 ||
+        open_subscriber(context, "hostile", &subscriber) < 0)
+        return 1;
+    for (int i = 0; i < 5; i++)
+        if (lshm_publisher_send(publisher, "x", 1) < 0)
+            return 2;
+    if (lshm_subscriber_take_batch(subscriber, messages, 2) != 2 ||
+        lshm_subscriber_release(subscriber, &messages[1]) < 0)
+        return 3;
+    count = find_words(words, COUNT_OF(words));
+    if (count == 0 || count == COUNT_OF(words))
+        return 4;
+    lst_say("ready");
+    for (size_t i = 0; i < count * COUNT_OF(values); i++) {
+        uint64_t *word = words[i / COUNT_OF(values)], own = *word;
+
+        if (lst_expect("go") < 0)
+            return 5;
+        *word = values[i % COUNT_OF(values)];
+        lst_say("done");
+        if (lst_expect("back") < 0)
+            return 6;
+        *word = own;
+    }
+    lst_say("last");
+    lst_expect("end");
+    _exit(0);
 }
 
 /* Holders of one client besides the parent; total of a kind. */
@@ -423,6 +505,25 @@ static void test_inspect__nonsense__is_bounded(void **state)
     }
 }
 
+static void test_inspect__each_word_forged__is_bounded(void **state)
+{
+    char line[LST_LINE_MAX];
+    unsigned count = 0;
+
+    (void)state;
+    start_child("forger", NULL);
+    for (;; count++) {
+        lst_must(lst_child_say(&rig.child, "go"));
+        lst_must(lst_child_hear(&rig.child, line, LST_DEADLINE_MS));
+        if (strcmp(line, "done") != 0)
+            break;
+        check_hostile_lists();
+        lst_must(lst_child_say(&rig.child, "back"));
+    }
+    assert_string_equal(line, "last");
+    assert_true(count > 700);
+}
+
 static void test_inspect__no_broker__says_so(void **state)
 {
     struct lshm_context_options options = { .size = sizeof options, .socket = "/nonexistent" };
@@ -453,6 +554,7 @@ static int run_all(void)
         TEST(test_inspect__window__is_at_most_what_was_taken),
         TEST(test_inspect__worker_killed__goes_on),
         TEST(test_inspect__nonsense__is_bounded),
+        TEST(test_inspect__each_word_forged__is_bounded),
         cmocka_unit_test(test_inspect__no_broker__says_so),
     };
 
@@ -464,6 +566,7 @@ int main(int argc, char **argv)
     static const struct lst_role roles[] = {
         { "holder", run_holder },
         { "scribbler", run_scribbler },
+        { "forger", run_forger },
     };
 
     return lst_main(argc, argv, roles, COUNT_OF(roles), run_all);
