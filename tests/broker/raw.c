@@ -202,6 +202,12 @@ static int take_push(struct raw_client *client)
     case LSI_CTL_PUSH_CHANNEL:
         client->channel_count++;
         break;
+    case LSI_CTL_PUSH_SEGMENT:
+        client->segment_count++;
+        break;
+    case LSI_CTL_PUSH_SEGMENT_GONE:
+        client->segment_gone_count++;
+        break;
     case LSI_CTL_PUSH_LOOK:
         client->look_count++;
         break;

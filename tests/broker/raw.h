@@ -40,6 +40,7 @@ struct raw_client {
     struct raw_ring rings[RAW_RINGS];
     struct raw_map memory[1 + LSI_CTL_SEGMENTS]; /* of the last publisher opened */
     uint32_t ring_count, peer_count, gone_count, look_count, worker_count, channel_count;
+    uint32_t segment_count, segment_gone_count;
     uint32_t control_parts_waiting; /* pushed and not mapped, with is_lazy */
     int is_lazy;                    /* maps no control part that is pushed */
     int is_silent;                  /* acknowledges nothing */
