@@ -96,7 +96,7 @@ def status_names_the_limits_of_options(rig):
     assert limits["publishers_max"] == limits["subscribers_max"] == 16384, limits
     wanted = {"payload_bytes": (1, 4096, 4294963200), "slot_count": (1, None, 16777216),
               "ring_entries": (4, 1024, 65536), "entry_bytes": (64, 128, 1024),
-              "loans_max": (1, 64, 65536), "history": (0, None, 49152),
+              "loans_max": (1, 64, 65536), "history": (0, None, 49152), "retain": (0, None, 49152),
               "window": (1, 64, 4096), "holds": (1, 8, 1024)}
     lines = [line.split() for line in rig.run("status").stdout.decode().splitlines()]
     for name, (least, usual, most) in wanted.items():

@@ -35,12 +35,12 @@ def bash_completes_commands_options_and_topics(rig):
         assert {"--json", "--help"} <= offered, (command, offered)
         assert all(option in usage or option == "--help" for option in offered), offered
     assert {"--chunk", "--loop"} <= complete(rig, "pub", "x", "--")
-    assert complete(rig, "topic", "") == {"ls", "info"}
+    assert complete(rig, "topic", "") == {"ls", "info", "rm"}
     assert complete(rig, "sub", "x", "--timeout", "f") == {"forever"}
     assert complete(rig, "pub", "x", "--file", f"{rig.directory}/thr") == {
         str(rig.directory / "three")}
     sub, other = rig.subscribe("camera/front"), rig.subscribe("camera/rear")
-    for words in (("sub",), ("topic", "info"), ("--json", "hz"), ("holders",),
+    for words in (("sub",), ("topic", "info"), ("topic", "rm"), ("--json", "hz"), ("holders",),
                   ("--socket", str(rig.socket), "bw")):
         assert complete(rig, *words, "camera/") == {"camera/front", "camera/rear"}, words
     assert complete(rig, "--socket", "/nonexistent", "sub", "") == set()

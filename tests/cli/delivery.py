@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What slow and late subscribers get: sub --latest, --limit, --history; pub --drop-newest."""
+"""What slow and late subscribers get: sub --latest, --limit, --history; pub --drop-newest and
+--retain; topic rm."""
 import re
 import signal
 import subprocess
@@ -56,6 +57,42 @@ def sub_history_begins_with_what_pub_kept(rig):
         assert finish(sub)[0] == numbered(first, 10), history
     rig.error("sub", "kept/back", "--timeout", "200", code=75)
     finish(pub, stdin=b"")
+
+
+@test
+def pub_retain_leaves_its_last_messages(rig):
+    rig.run("pub", "left/one", "--retain", 1, "--slots", 2, stdin=numbered(0, 10))
+    topic = rig.topic("left/one")
+    assert topic["publisher_count"] == 0 and topic["retained_count"] == 1, topic
+    assert topic["memory_bytes"] == topic["retained_bytes"] > 0, topic
+    status = rig.json("status")
+    assert status["retained_bytes"] >= topic["retained_bytes"] and status["retained_count"] >= 1
+    left, = rig.json("topic", "info", "left/one")["publishers"]
+    assert left["retained"] == 1 and left["dead"] and left["name"] == "lshm", left
+    assert left["pid"] and left["ended_ns"] > status["start_ns"], left
+    text = rig.run("topic", "info", "left/one").stdout.decode()
+    assert re.search(r"lshm \(pid \d+\) +1 .* ago", text), text
+    assert "1 publishers left" in rig.run("status").stdout.decode()
+    for options in ((), ("--latest",)):
+        sub = rig.start("sub", "left/one", "--history", 5, "--count", 1, *options)
+        assert finish(sub)[0] == b"9\n", options
+    rig.run("pub", "left/one", "--retain", 1, "--slots", 2, stdin=b"new\n")
+    sub = rig.start("sub", "left/one", "--history", 5, "--count", 1)
+    assert finish(sub)[0] == b"new\n"
+    assert "retain is 1024" in rig.error("pub", "left/one", "--retain", 1024, code=64)
+
+
+@test
+def topic_rm_drops_what_was_left(rig):
+    rig.run("pub", "left/two", "--retain", 3, stdin=numbered(0, 10))
+    assert rig.json("topic", "rm", "left/two") == {"topic": "left/two", "removed_count": 1}
+    assert "left/two" not in rig.run("topic", "ls").stdout.decode()
+    assert "nothing is retained" in rig.error("topic", "rm", "left/two", code=65)
+    rig.run("pub", "left/two", "--retain", 3, stdin=numbered(0, 10))
+    assert rig.run("topic", "rm", "left/two").stdout == b""
+    rig.error("sub", "left/two", "--history", 5, "--timeout", "200", code=75)
+    assert "topic rm NAME" in rig.error("topic", "rm", code=64)
+    rig.error("topic", "rm", "no//name", code=64)
 
 
 @test

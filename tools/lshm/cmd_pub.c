@@ -33,6 +33,7 @@ const char usage_pub[] =
     "  --wait TIME           how long to wait for room: 500, 2s, forever (default)\n"
     "  --drop-newest         without room drop the message, wait for nobody\n"
     "  --history N           keep the last N messages for subscribers to come (sub --history)\n"
+    "  --retain N            the same, and they stay when this command has ended\n"
     "  --wait-subscribers N  publish nothing before N subscribers are there\n"
     "  --timestamps          stamp each message (lshm sub --stats shows the latency)\n"
     "  --json                a summary on standard output at the end\n"
@@ -40,6 +41,7 @@ const char usage_pub[] =
     "\n"
     "  date | lshm pub hello\n"
     "  lshm pub video --file frames.rgb --chunk 6220800 --rate 60 --loop --timestamps\n"
+    "  echo on | lshm pub lamp/state --retain 1 --slots 2\n"
     "  tar c . | lshm pub backup --chunk 1M --wait-subscribers 1\n";
 
 struct pub {
@@ -64,7 +66,8 @@ struct pub {
 };
 
 enum { OPT_FILE = 1, OPT_CHUNK, OPT_LINE_MAX, OPT_RATE, OPT_COUNT, OPT_LOOP, OPT_SLOTS, OPT_RING,
-       OPT_WAIT, OPT_WAIT_SUBSCRIBERS, OPT_TIMESTAMPS, OPT_DROP_NEWEST, OPT_HISTORY };
+       OPT_WAIT, OPT_WAIT_SUBSCRIBERS, OPT_TIMESTAMPS, OPT_DROP_NEWEST, OPT_HISTORY,
+       OPT_RETAIN };
 
 static uint32_t ring_entries(const struct tool *tool)
 {
@@ -121,6 +124,10 @@ static void set_option(struct pub *pub, int option)
         pub->options.history = (uint32_t)tool_number(tool, "--history", optarg, 0,
                                                      LSHM_RING_ENTRIES_MAX);
         break;
+    case OPT_RETAIN:
+        pub->options.retain = (uint32_t)tool_number(tool, "--retain", optarg, 0,
+                                                    LSHM_RING_ENTRIES_MAX);
+        break;
     case OPT_TIMESTAMPS:
         pub->options.flags |= LSHM_PUBLISHER_TIMESTAMPS;
         break;
@@ -142,6 +149,7 @@ static int parse(struct pub *pub, struct tool *tool, int argc, char **argv)
         { "wait-subscribers", required_argument, NULL, OPT_WAIT_SUBSCRIBERS },
         { "drop-newest", no_argument, NULL, OPT_DROP_NEWEST },
         { "history", required_argument, NULL, OPT_HISTORY },
+        { "retain", required_argument, NULL, OPT_RETAIN },
         { "timestamps", no_argument, NULL, OPT_TIMESTAMPS },
         TOOL_OPTIONS,
     };

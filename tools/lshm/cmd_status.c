@@ -34,6 +34,7 @@ static const struct {
     { "entry_bytes", offsetof(struct lshm_broker_status, entry_bytes) },
     { "loans_max", offsetof(struct lshm_broker_status, loans) },
     { "history", offsetof(struct lshm_broker_status, history) },
+    { "retain", offsetof(struct lshm_broker_status, retain) },
     { "window", offsetof(struct lshm_broker_status, window) },
     { "holds", offsetof(struct lshm_broker_status, holds) },
 };
@@ -75,6 +76,8 @@ static void print_json(const struct lshm_broker_status *s)
     json_number(&json, "subscribers", s->subscribers);
     json_number(&json, "regions", s->regions);
     json_number(&json, "region_bytes", s->region_bytes);
+    json_number(&json, "retained_count", s->retained);
+    json_number(&json, "retained_bytes", s->retained_bytes);
     json_object(&json, "limits");
     json_number(&json, "clients_max", s->clients_max);
     json_number(&json, "topics_max", s->topics_max);
@@ -92,11 +95,8 @@ static void print_text(const struct lshm_broker_status *s)
 {
     char path[TEXT_SAFE_BYTES(sizeof s->socket)], version[TEXT_SAFE_BYTES(sizeof s->version)];
     char a[TEXT_FIGURE_BYTES], b[TEXT_FIGURE_BYTES];
-    struct timespec now;
-    uint64_t now_real;
+    const uint64_t now_real = wall_ns();
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    now_real = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     printf("broker       %s, version %s, ABI %u.%u\n", text_safe(path, sizeof path, s->socket),
            text_safe(version, sizeof version, s->version), s->abi_major, s->abi_minor);
     printf("running      for %s, keeper %llu, worker %llu (number %llu)\n",
@@ -115,6 +115,9 @@ static void print_text(const struct lshm_broker_status *s)
     if (s->topic_bytes_max != 0)
         printf("             at most %s for one topic (brokerd --topic-bytes)\n",
                text_bytes(a, s->topic_bytes_max));
+    if (s->retained > 0)
+        printf("retained     %s in what %s publishers left that ended; see lshm topic ls\n",
+               text_bytes(a, s->retained_bytes), text_count(b, s->retained));
     puts("\noption of a port, least, most, default");
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         const struct lshm_limit *limit = limit_of(s, i);

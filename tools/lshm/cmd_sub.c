@@ -24,7 +24,7 @@ const char usage_sub[] =
     "  --count N       stop after N messages\n"
     "  --latest        lose the oldest messages rather than make publishers wait\n"
     "  --limit N       with --latest: skip what is further behind than N messages\n"
-    "  --history N     begin with up to N messages from before, if pub --history keeps them\n"
+    "  --history N     begin with up to N messages from before (pub --history, --retain)\n"
     "  --timeout TIME  stop, with exit code 75, when nothing comes for this long: 500, 2s\n"
     "  --stats         each second messages/s, bytes/s, latency (pub --timestamps) on stderr\n"
     "  --socket PATH\n"

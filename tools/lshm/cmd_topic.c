@@ -10,14 +10,18 @@
 const char usage_topic[] =
     "usage: lshm topic ls [--json] [--socket PATH]\n"
     "       lshm topic info NAME [--json] [--socket PATH]\n"
+    "       lshm topic rm NAME [--json] [--socket PATH]\n"
     "\n"
     "ls    all topics: their ports, what their publishers have published, lost messages.\n"
+    "      RETAINED is the part of MEMORY that publishers left which have ended.\n"
     "info  one topic: each publisher's slots by state, each subscriber's position.\n"
     "      MEMORY is what it is charged for, GROWN the part that came on demand and may go.\n"
     "      AHEAD is published and not yet taken; '?' cannot be seen from outside.\n"
+    "rm    drop what publishers left that have ended (pub --retain); ports that are there stay.\n"
     "\n"
     "  lshm topic ls\n"
     "  lshm topic info camera/front\n"
+    "  lshm topic rm camera/front\n"
     "  lshm topic info camera/front --json | jq '.subscribers[].lost'\n";
 
 #define HEADERS(headers) (headers), sizeof(headers) / sizeof((headers)[0])
@@ -56,13 +60,15 @@ static void json_topic(struct json *json, const struct arena *arena,
     json_figure(json, "published", t->published);
     json_figure(json, "bytes", t->bytes);
     json_number(json, "memory_bytes", t->memory_bytes);
+    json_number(json, "retained_count", t->retained);
+    json_number(json, "retained_bytes", t->retained_bytes);
     json_figure(json, "lost", sum_lost(arena, t->topic));
 }
 
 static int topic_ls(const struct tool *tool, const struct arena *arena)
 {
     static const char *const headers[] = { "TOPIC",  ">PUBS",    ">SUBS", ">PUBLISHED",
-                                           ">BYTES", ">MEMORY", ">LOST" };
+                                           ">BYTES", ">MEMORY", ">RETAINED", ">LOST" };
     char figure[TEXT_FIGURE_BYTES];
     struct table table;
     struct json json;
@@ -88,6 +94,7 @@ static int topic_ls(const struct tool *tool, const struct arena *arena)
         table_cell(&table, "%s", text_count(figure, t->published));
         table_cell(&table, "%s", text_bytes(figure, t->bytes));
         table_cell(&table, "%s", text_bytes(figure, t->memory_bytes));
+        table_cell(&table, "%s", text_bytes(figure, t->retained_bytes));
         table_cell(&table, "%s", text_count(figure, sum_lost(arena, t->topic)));
     }
     if (tool->json) {
@@ -137,8 +144,12 @@ static void json_publisher(struct json *json, const struct arena *arena,
 {
     json_object(json, NULL);
     json_number(json, "publisher", p->publisher);
-    json_client(json, arena, p->client);
+    json_number(json, "client", p->client);
+    json_number(json, "pid", p->pid);
+    json_string(json, "name", p->name);
     json_boolean(json, "dead", p->dead);
+    json_number(json, "retained", p->retained);
+    json_figure(json, "ended_ns", p->dead ? p->ended_ns : LSHM_UNKNOWN);
     if (p->waiting == LSHM_UNKNOWN_32)
         json_null(json, "waiting");
     else
@@ -223,6 +234,12 @@ static void cell_client(struct table *table, const struct arena *arena, uint64_t
         table_cell(table, "client %llu", (unsigned long long)client);
 }
 
+/* Also of a process that is gone. */
+static void cell_process(struct table *table, const struct lshm_publisher_info *p)
+{
+    table_cell(table, "%s (pid %llu)", p->name, (unsigned long long)p->pid);
+}
+
 static void publishers_table(const struct tool *tool, const struct arena *arena, uint64_t topic)
 {
     static const char *const headers[] = { ">PUBLISHER", "CLIENT",  ">PUBLISHED", ">BYTES",
@@ -236,10 +253,10 @@ static void publishers_table(const struct tool *tool, const struct arena *arena,
     for (int i = 0; i < arena->publisher_count; i++) {
         const struct lshm_publisher_info *p = &arena->publishers[i];
 
-        if (p->topic != topic)
+        if (p->topic != topic || p->retained > 0)
             continue;
         table_cell(&table, "%llu", (unsigned long long)p->publisher);
-        cell_client(&table, arena, p->client);
+        cell_process(&table, p);
         table_cell(&table, "%s", text_count(figure, p->published));
         table_cell(&table, "%s", text_bytes(figure, p->bytes));
         table_cell(&table, "%s", text_bytes(figure, p->slot_bytes));
@@ -253,6 +270,35 @@ static void publishers_table(const struct tool *tool, const struct arena *arena,
         table_cell(&table, "%s", text_bytes(figure, p->grown_bytes));
         table_cell(&table, "%s", p->dead ? "dead" : p->waiting == LSHM_UNKNOWN_32 ? "?"
                                  : p->waiting ? "waits for room" : "running");
+    }
+    table_end(&table, tool->colour);
+}
+
+/* What publishers left that have ended; nothing, when there is nothing. */
+static void retained_table(const struct tool *tool, const struct arena *arena,
+                           const struct lshm_topic_info *topic)
+{
+    static const char *const headers[] = { ">PUBLISHER", "CLIENT", ">RETAINED", ">MEMORY",
+                                           ">ENDED" };
+    uint64_t now = wall_ns();
+    char figure[TEXT_FIGURE_BYTES];
+    struct table table;
+
+    if (topic->retained == 0)
+        return;
+    putchar('\n');
+    table_init(&table, HEADERS(headers));
+    for (int i = 0; i < arena->publisher_count; i++) {
+        const struct lshm_publisher_info *p = &arena->publishers[i];
+
+        if (p->topic != topic->topic || p->retained == 0)
+            continue;
+        table_cell(&table, "%llu", (unsigned long long)p->publisher);
+        cell_process(&table, p);
+        table_cell(&table, "%s", text_count(figure, p->retained));
+        table_cell(&table, "%s", text_bytes(figure, p->memory_bytes));
+        table_cell(&table, "%s ago", text_duration(figure, now > p->ended_ns ? now - p->ended_ns
+                                                                             : 0));
     }
     table_end(&table, tool->colour);
 }
@@ -301,6 +347,30 @@ static int topic_info(const struct tool *tool, const struct arena *arena)
     publishers_table(tool, arena, topic->topic);
     putchar('\n');
     subscribers_table(tool, arena, topic->topic);
+    retained_table(tool, arena, topic);
+    return tool_finish(tool);
+}
+
+static int topic_rm(const struct tool *tool, const char *name)
+{
+    struct lshm_context_options options = { .size = sizeof options, .socket = tool->socket };
+    struct lshm_context *context = NULL;
+    struct lshm_error error = { 0 };
+    struct json json;
+    int r = lshm_context_open(&options, &error, &context);
+
+    if (r == 0)
+        r = lshm_context_clear_topic(context, name, &error);
+    lshm_context_close(context);
+    if (r < 0)
+        return tool_fail_result(tool, r, &error, "cannot remove what is retained");
+    if (tool->json) {
+        json_init(&json, stdout);
+        json_object(&json, NULL);
+        json_string(&json, "topic", name);
+        json_number(&json, "removed_count", (uint64_t)r);
+        json_end(&json);
+    }
     return tool_finish(tool);
 }
 
@@ -308,17 +378,21 @@ int cmd_topic(struct tool *tool, int argc, char **argv)
 {
     static const struct option options[] = { TOOL_OPTIONS };
     struct arena arena;
-    bool ls, info;
+    const char *verb, *name;
+    bool ls;
     int r;
 
     while (tool_next_option(tool, argc, argv, options) != -1)
         continue;
-    ls = argc - optind == 1 && strcmp(argv[optind], "ls") == 0;
-    info = argc - optind == 2 && strcmp(argv[optind], "info") == 0;
-    if (!ls && !info)
-        return tool_fail(tool, EX_USAGE, "say 'lshm topic ls' or 'lshm topic info NAME'; see lshm "
-                         "topic --help");
-    r = arena_load(tool, info ? argv[optind + 1] : NULL, &arena);
+    verb = argc - optind > 0 ? argv[optind] : "";
+    name = argc - optind == 2 ? argv[optind + 1] : NULL;
+    ls = argc - optind == 1 && strcmp(verb, "ls") == 0;
+    if (name != NULL && strcmp(verb, "rm") == 0)
+        return topic_rm(tool, name);
+    if (!ls && (name == NULL || strcmp(verb, "info") != 0))
+        return tool_fail(tool, EX_USAGE, "say 'lshm topic ls', 'lshm topic info NAME' or 'lshm "
+                         "topic rm NAME'; see lshm topic --help");
+    r = arena_load(tool, name, &arena);
     if (r != EX_OK)
         return r;
     r = ls ? topic_ls(tool, &arena) : topic_info(tool, &arena);

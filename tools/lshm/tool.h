@@ -120,5 +120,7 @@ int stop_poll_in(int fd);
 /* Sleeps until that CLOCK_MONOTONIC time or a signal. */
 void stop_sleep_until(uint64_t deadline_ns);
 uint64_t now_ns(void);
+/* CLOCK_REALTIME */
+uint64_t wall_ns(void);
 
 #endif

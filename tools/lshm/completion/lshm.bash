@@ -56,7 +56,7 @@ _lshm() {
     --chunk | --line-max)
         words="4K 64K 1M 16M"
         ;;
-    --count | --rate | --slots | --ring | --window | --wait-subscribers | --limit | --history)
+    --count | --rate | --slots | --ring | --window | --wait-subscribers | --limit | --history | --retain)
         return
         ;;
     *)
@@ -66,9 +66,9 @@ _lshm() {
             words=$("$tool" help 2>/dev/null | awk '/^  [a-z]/ { print $1 }')
         else
             case $command:$verb in
-            topic:) words="ls info" ;;
+            topic:) words="ls info rm" ;;
             client:) words=ls ;;
-            topic:info | holders: | pub: | sub: | hz: | bw: | delay: | latency:)
+            topic:info | topic:rm | holders: | pub: | sub: | hz: | bw: | delay: | latency:)
                 words=$(_lshm_topics "$tool")
                 ;;
             esac
