@@ -137,6 +137,8 @@ static void test_broker__absent__is_named_with_its_socket(void **state)
     agent_start_only(&agent);
     agent_tell(&agent, "attach /nowhere/broker.sock");
     refused(&agent, "LSHM_ENOBROKER", "/nowhere/broker.sock", "start brokerd");
+    agent_tell(&agent, "attach /%0107d", 0);
+    refused(&agent, "ENAMETOOLONG", "longer than 107 bytes", "LSHM_SOCKET");
     agent_end(&agent);
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where brokers put their socket and where clients look for it: the order of places, and whose
- * directories are trusted. As root, some of it as another user.
+ * directories are trusted. As root, some of it as another user, and all of it with a /run of its
+ * own, where no broker of the system is.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 #define SOMEBODY_ELSE 65534
 #define RUN "/run/lshm/broker.sock"
 
+static bool has_own_run;
 static const char *directory; /* the test's */
 static char runtime[LST_PATH_MAX], temporary[LST_PATH_MAX];
 
@@ -117,7 +121,8 @@ static void test_path__runtime_directory__is_chosen_first(void **state)
 
     (void)state;
     chosen(NULL, text(path, runtime, "/lshm/broker.sock"));
-    found(NULL, path); /* nothing exists: where a broker would be */
+    if (access(RUN, F_OK) != 0) /* a broker of the system would be found */
+        found(NULL, path);      /* nothing exists: where a broker would be */
     assert_int_equal(setenv("XDG_RUNTIME_DIR", "relative", 1), 0);
     if (geteuid() == 0)
         chosen(NULL, RUN);
@@ -144,6 +149,39 @@ static void test_path__run__is_for_who_may_write_it(void **state)
     become(0);
 }
 
+/* As systemd's RuntimeDirectory= gives it, and as a container that has no other user. */
+static void test_path__run_of_an_ordinary_user__is_chosen_and_found(void **state)
+{
+    char path[2 * LST_PATH_MAX];
+
+    (void)state;
+    if (!has_own_run)
+        skip();
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_int_equal(mkdir("/run/lshm", 0755), 0);
+    become(SOMEBODY);
+    chosen(NULL, text(path, temporary, "/lshm-65533/broker.sock"));
+    become(0);
+    assert_int_equal(chown("/run/lshm", SOMEBODY, SOMEBODY), 0);
+    become(SOMEBODY);
+    chosen(NULL, RUN);
+    become(0);
+    assert_int_equal(rmdir("/run/lshm"), 0);
+    assert_int_equal(chmod("/run", 0777), 0);
+    become(SOMEBODY);
+    chosen(NULL, RUN);
+    make_socket("/run/lshm", SOMEBODY);
+    found(NULL, RUN);
+    become(0);
+    make_socket(text(path, temporary, "/lshm-65534"), SOMEBODY_ELSE);
+    become(SOMEBODY_ELSE);
+    found(NULL, append(path, "/broker.sock"));
+    become(0);
+    assert_int_equal(unlink(RUN), 0);
+    assert_int_equal(rmdir("/run/lshm"), 0);
+    assert_int_equal(chmod("/run", 0755), 0);
+}
+
 static void test_path__too_long__is_refused(void **state)
 {
     char path[2 * LSI_SOCKET_PATH_BYTES], small[8], full[2 * LSI_SOCKET_PATH_BYTES];
@@ -158,6 +196,20 @@ static void test_path__too_long__is_refused(void **state)
     assert_int_equal(lsi_path_choose(path, full, sizeof(full)), -ENAMETOOLONG);
     assert_int_equal(lsi_path_find(path, full, sizeof(full)), -ENAMETOOLONG);
     assert_int_equal(lsi_path_choose("/longer/than", small, sizeof(small)), -ENAMETOOLONG);
+}
+
+static void test_directory__of_a_path__is_what_its_last_slash_ends(void **state)
+{
+    static const char *const paths[][2] = {
+        { "s", "." }, { "/s", "/" }, { "/d/s", "/d" }, { "d/e/s", "d/e" } };
+    char found_directory[8];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        assert_int_equal(lsi_path_directory(paths[i][0], found_directory, sizeof(found_directory)),
+                         0);
+        assert_string_equal(found_directory, paths[i][1]);
+    }
 }
 
 static void test_path__sockets_there__the_first_place_is_found(void **state)
@@ -225,12 +277,17 @@ static int run(void)
         TEST(test_path__given__wins_over_all_places),
         TEST(test_path__runtime_directory__is_chosen_first),
         TEST(test_path__run__is_for_who_may_write_it),
+        TEST(test_path__run_of_an_ordinary_user__is_chosen_and_found),
         TEST(test_path__too_long__is_refused),
+        TEST(test_directory__of_a_path__is_what_its_last_slash_ends),
         TEST(test_path__sockets_there__the_first_place_is_found),
         TEST(test_path__not_a_socket_in_a_directory__is_passed_over),
         TEST(test_path__directory_of_another_user__is_not_trusted),
     };
 
+    has_own_run = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+                  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                  mount("tmpfs", "/run", "tmpfs", 0, "mode=755") == 0;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
