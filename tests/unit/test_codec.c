@@ -156,6 +156,10 @@ static void check_sizes(const struct sample *sample, check *passes)
     packet.fd_count = LSI_CTL_FDS_MAX;
     packet.header.fds = LSI_CTL_FDS_MAX;
     assert_int_equal(passes(&packet, sample->bytes), -LSHM_EPROTO);
+    if (sample->fds > 0) {
+        packet.fd_count = packet.header.fds = sample->fds - 1;
+        assert_int_equal(passes(&packet, sample->bytes), -LSHM_EPROTO);
+    }
 }
 
 static void test_codec__each_request__passes_only_whole(void **state)
@@ -175,6 +179,11 @@ static void test_codec__each_answer__passes_only_whole(void **state)
     (void)state;
     for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
         check_sizes(&answers[i], lsi_ctl_check_answer);
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        fill(&answers[i]);
+        packet.header.status = 1;
+        assert_int_equal(lsi_ctl_check_answer(&packet, answers[i].bytes), -LSHM_EPROTO);
+    }
 }
 
 static void test_codec__wrong_direction_or_type__refused(void **state)
@@ -219,23 +228,30 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&requests[2], lsi_ctl_mapped, pages, 3),
         FLAW(&requests[2], lsi_ctl_mapped, header.status, 1),
         FLAW(&requests[3], lsi_ctl_publisher_open, topic, 'x'),
+        FLAW(&requests[3], lsi_ctl_publisher_open, is_huge, 2),
+        FLAW(&requests[3], lsi_ctl_publisher_open, reserved, 1),
         FLAW(&requests[5], lsi_ctl_subscriber_open, topic, 'x'),
         FLAW(&requests[5], lsi_ctl_subscriber_open, flags, 0x80),
+        FLAW(&requests[12], lsi_ctl_list, what, 0),
         FLAW(&requests[12], lsi_ctl_list, what, 6),
         FLAW(&requests[12], lsi_ctl_list, reserved, 1),
         FLAW(&requests[19], lsi_ctl_watch, topic, 'x'),
+        FLAW(&answers[0], lsi_ctl_hello_reply, public_bytes, 0),
         FLAW(&answers[0], lsi_ctl_hello_reply, board_bytes, 0),
         FLAW(&answers[0], lsi_ctl_hello_reply, control_bytes, 0),
         FLAW(&answers[7], lsi_ctl_status_reply, version, 'x'),
         FLAW(&answers[8], lsi_ctl_list_reply, count, 1),
         FLAW(&answers[8], lsi_ctl_list_reply, record_bytes, 1),
+        FLAW(&answers[8], lsi_ctl_list_reply, reserved, 1),
         FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.entries_offset, 0xff),
         FLAW(&answers[10], lsi_ctl_publisher_memory, geometry.segment_count, 0),
         FLAW(&answers[11], lsi_ctl_push_part, bytes, 0),
+        FLAW(&answers[11], lsi_ctl_push_part, reserved, 1),
         FLAW(&answers[13], lsi_ctl_push_ring, flags, 4),
         FLAW(&answers[13], lsi_ctl_push_ring, geometry.segments[0].slot_bytes, 0xff),
-        FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
         FLAW(&answers[13], lsi_ctl_push_ring, retained, 0xff),
+        FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
+        FLAW(&answers[16], lsi_ctl_push_channel, reserved, 1),
         FLAW(&requests[16], lsi_ctl_segment_add, reserved, 1),
         FLAW(&requests[20], lsi_ctl_topic_clear, topic, 'x'),
         FLAW(&answers[19], lsi_ctl_segment_reply, number, LSI_CTL_SEGMENTS),
@@ -290,6 +306,9 @@ static void test_codec__foreign_hello__passes_at_any_length(void **state)
     assert_int_equal(lsi_ctl_check_request(&packet, 39), -LSHM_EPROTO);
     packet.header.bytes = 1000;
     assert_int_equal(lsi_ctl_check_request(&packet, 1000), 0);
+    assert_int_equal(lsi_ctl_check_request(&packet, 999), -LSHM_EPROTO);
+    packet.fd_count = packet.header.fds = 1;
+    assert_int_equal(lsi_ctl_check_request(&packet, 1000), -LSHM_EPROTO);
 }
 
 static void test_codec__foreign_answer_to_hello__passes_at_any_length(void **state)
@@ -304,6 +323,7 @@ static void test_codec__foreign_answer_to_hello__passes_at_any_length(void **sta
     assert_int_equal(lsi_ctl_check_answer(&packet, 1000), 0);
     packet.header.bytes = 32;
     assert_int_equal(lsi_ctl_check_answer(&packet, 32), 0);
+    assert_int_equal(lsi_ctl_check_answer(&packet, 33), -LSHM_EPROTO);
     packet.header.bytes = 31;
     assert_int_equal(lsi_ctl_check_answer(&packet, 31), -LSHM_EPROTO);
     packet.header.bytes = 32;
@@ -321,9 +341,49 @@ static void test_codec__refusal__passes_with_its_text(void **state)
     assert_int_equal(lsi_ctl_check_answer(&packet, refusal.bytes), 0);
     memset(packet.refusal.text, 'x', sizeof(packet.refusal.text));
     assert_int_equal(lsi_ctl_check_answer(&packet, refusal.bytes), -LSHM_EPROTO);
-    fill(&refusal);
-    packet.header.status = 1;
-    assert_int_equal(lsi_ctl_check_answer(&packet, refusal.bytes), -LSHM_EPROTO);
+#define REFUSED(change, bytes)                                                                     \
+    do {                                                                                           \
+        fill(&refusal);                                                                            \
+        packet.header.status = -LSHM_EDENIED;                                                      \
+        change;                                                                                    \
+        assert_int_equal(lsi_ctl_check_answer(&packet, bytes), -LSHM_EPROTO);                      \
+    } while (0)
+    REFUSED(packet.header.type = LSI_CTL_PUSH_LOOK, refusal.bytes);
+    REFUSED(packet.header.bytes--, refusal.bytes);
+    REFUSED(packet.header.bytes--, refusal.bytes - 1);
+    REFUSED(packet.header.fds = 1, refusal.bytes);
+    REFUSED(packet.fd_count = 1, refusal.bytes);
+#undef REFUSED
+}
+
+/* The one answer that has no length of its own ends with what a packet can be. */
+static void test_codec__list_longer_than_a_packet__refused(void **state)
+{
+    const size_t record = sizeof(struct lsi_ctl_client_record);
+    const size_t most = (LSI_CTL_BYTES_MAX - sizeof(struct lsi_ctl_list_reply)) / record;
+
+    (void)state;
+    for (size_t count = most; count <= most + 1; count++) {
+        struct sample list = {REPLY_TO(LIST), sizeof(struct lsi_ctl_list_reply), 0};
+
+        list.bytes += count * record;
+        fill(&list);
+        packet.list_reply.count = (uint32_t)count;
+        assert_int_equal(lsi_ctl_check_answer(&packet, list.bytes),
+                         count == most ? 0 : -LSHM_EPROTO);
+    }
+}
+
+static void test_codec__list_of_what_there_is_not__refused(void **state)
+{
+    static const struct sample list = {REPLY_TO(LIST), sizeof(struct lsi_ctl_list_reply), 0};
+
+    (void)state;
+    fill(&list);
+    packet.list_reply.what = LSI_CTL_LIST_SUBSCRIBERS + 1;
+    packet.list_reply.record_bytes = 0;
+    packet.list_reply.count = 1;
+    assert_int_equal(lsi_ctl_check_answer(&packet, list.bytes), -LSHM_EPROTO);
 }
 
 static void test_codec__receive__closes_the_fds_of_what_it_refuses(void **state)
@@ -355,6 +415,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_codec__foreign_hello__passes_at_any_length),
     cmocka_unit_test(test_codec__foreign_answer_to_hello__passes_at_any_length),
     cmocka_unit_test(test_codec__refusal__passes_with_its_text),
+    cmocka_unit_test(test_codec__list_longer_than_a_packet__refused),
+    cmocka_unit_test(test_codec__list_of_what_there_is_not__refused),
     cmocka_unit_test_setup_teardown(test_codec__receive__closes_the_fds_of_what_it_refuses,
                                     lst_setup, lst_teardown),
 };

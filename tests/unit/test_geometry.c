@@ -133,6 +133,9 @@ static void test_geometry__check__refuses_what_sticks_out(void **state)
     REFUSED(bad.segments[0].slot_bytes += 32);
     REFUSED(bad.segments[0].slot_bytes *= 2);
     REFUSED(bad.segments[0].slot_bytes = UINT64_MAX & ~(uint64_t)63);
+    REFUSED(bad.segments[0].slot_bytes = UINT64_C(1) << 63); /* times 10 is 0 */
+    REFUSED(bad.segments[0].pages = LSI_CTL_PAGES_HUGETLB + 1);
+    REFUSED(bad.segments[0].reserved = 1);
     REFUSED(bad.segments[0].slot_count += 3);
     REFUSED(bad.segments[0].slot_count = UINT32_MAX);
     REFUSED(bad.segments[0].slot_count = 0);
@@ -143,6 +146,13 @@ static void test_geometry__check__refuses_what_sticks_out(void **state)
     REFUSED(bad.segments[1] = bad.segments[0]);
     REFUSED(bad.segments[LSI_CTL_SEGMENTS - 1].bytes = PAGE);
     REFUSED(bad.history = 13);
+    bad = good;
+    bad.segments[0].slot_bytes = 64;
+    bad.segments[0].slot_count = LSHM_SLOTS_MAX;
+    bad.segments[0].bytes = UINT64_C(64) * (LSHM_SLOTS_MAX + 1);
+    assert_true(lsi_geometry_check_segment(&bad.segments[0], UINT32_MAX));
+    bad.segments[0].slot_count++;
+    assert_false(lsi_geometry_check_segment(&bad.segments[0], UINT32_MAX));
 }
 
 /* Others may come after those that were made with the ring, of other sizes, with gaps. */
@@ -200,6 +210,11 @@ static void test_geometry__segments_added__use_what_is_free(void **state)
         count++;
     }
     assert_int_equal(count, LSI_CTL_SEGMENTS - 3);
+    geometry.segment_count = LSI_CTL_SEGMENTS;
+    assert_true(lsi_geometry_check(&geometry));
+    geometry.segment_count++;
+    assert_false(lsi_geometry_check(&geometry));
+    geometry.segment_count = 1;
     assert_int_equal(lsi_geometry_slots(&geometry), 2 + 11 + 20 + count);
     assert_int_equal(lsi_geometry_segment_bytes(&geometry),
                      (13u << 20) + 20 * 8192 + count * PAGE);
