@@ -298,11 +298,13 @@ static void test_reclaim__a_row_is_not_mapped__frees_nothing(void **state)
     lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 2);
     assert_int_equal(lsi_reclaim(rig.p, 1), 1);
     check(&rig, 2, 1);
-    lsi_cell_drop(rig.pub.cells[0], 0);
-    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 4);
     rig.pub.unmapped_cell[1] = true;
     lst_cell_new(&rig.pub, 1, HOLDS);
     lst_row_live(&rig.pub, LSHM_ROSTER_ROWS, 1, 0, N, HOLDS);
+    assert_int_equal(lsi_reclaim(rig.p, 1), 0);
+    assert_false(lsi_publication_may_free(rig.p)); /* nobody has released anything */
+    lsi_cell_drop(rig.pub.cells[0], 0);
+    lsi_cell_set_cursor(rig.pub.cells[0], FIRST + 4);
     for (int i = 0; i < 3; i++)
         assert_int_equal(lsi_reclaim(rig.p, 1), 0);
     check(&rig, 2, 1);
