@@ -98,6 +98,21 @@ static void die_of_other(const char *path, int lock_fd)
             pid[0] ? " (pid " : "", pid, pid[0] ? ")" : "", path);
 }
 
+/* A broker's, also a killed one's, holds its number and nothing else. */
+static void check_lock_file(const char *path, int fd)
+{
+    char text[16];
+    ssize_t i, count = pread(fd, text, sizeof(text), 0);
+
+    for (i = 0; i < count && ((text[i] >= '0' && text[i] <= '9') || text[i] == '\n'); i++)
+        continue;
+    if (i != count || count == (ssize_t)sizeof(text))
+        log_die(EX_CANTCREAT,
+                "%s is there, and is not a broker's lock file; move it away, or choose another "
+                "--socket",
+                path);
+}
+
 /* 1: locked, and the file is still the one at that path. */
 static int try_lock(const char *path, const char *socket_path, int *ret_fd)
 {
@@ -113,6 +128,7 @@ static int try_lock(const char *path, const char *socket_path, int *ret_fd)
         log_die(EX_OSERR, "can't lock %s: %s; choose a place on a local file system with --socket",
                 path, lsi_error_text(errno));
     }
+    check_lock_file(path, fd);
     if (fstat(fd, &locked) == 0 && stat(path, &found) == 0 && locked.st_ino == found.st_ino &&
         locked.st_dev == found.st_dev) {
         *ret_fd = fd;
@@ -122,12 +138,23 @@ static int try_lock(const char *path, const char *socket_path, int *ret_fd)
     return 0;
 }
 
+/* Connecting to any other file is refused as by a socket at which nobody listens. */
+static void check_stale(const char *path)
+{
+    struct stat status;
+
+    if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
+        log_die(EX_CANTCREAT,
+                "%s is there, and is not a socket; move it away, or choose another --socket", path);
+}
+
 static int open_socket(const char *path)
 {
     int fd, status = lsi_socket_connect(path, &fd);
 
     if (status == 0)
         die_of_other(path, -1);
+    check_stale(path);
     if (status == -ECONNREFUSED && unlink(path) < 0)
         log_die(EX_NOPERM, "can't remove the stale socket %s: %s; remove it", path,
                 lsi_error_text(errno));

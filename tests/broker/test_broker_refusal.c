@@ -106,6 +106,51 @@ static void test_broker__missing_parent__refused(void **state)
     assert_non_null(strstr(text, "--socket"));
 }
 
+static void write_file(const char *path, const char *word)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(word, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* brokerd refuses to serve `path` because of this file, which keeps its word. */
+static void is_left_alone(const char *path, const char *file_path, const char *why)
+{
+    const char *const options[] = {"--foreground", "--socket", path, NULL};
+    char text[TEXT_BYTES], word[32] = "";
+    FILE *file;
+
+    write_file(file_path, "1234 is mine");
+    assert_int_equal(raw_broker_run(options, text, sizeof(text)), EX_CANTCREAT);
+    assert_non_null(strstr(text, file_path));
+    assert_non_null(strstr(text, why));
+    assert_non_null(strstr(text, "choose another --socket"));
+    file = fopen(file_path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(word, sizeof(word), file));
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(word, "1234 is mine");
+    assert_int_equal(unlink(file_path), 0);
+}
+
+/* Somebody's file is no socket, and no lock, that was left behind. */
+static void test_broker__another_file_in_its_place__is_left_alone(void **state)
+{
+    char path[LST_PATH_MAX], lock_path[LST_PATH_MAX + 8], text[TEXT_BYTES];
+    const char *const options[] = {"--foreground", "--socket", path, NULL};
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/file", directory);
+    snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
+    is_left_alone(path, path, "not a socket");
+    is_left_alone(path, lock_path, "not a broker's lock file");
+    assert_int_equal(symlink("nowhere", path), 0);
+    assert_int_equal(raw_broker_run(options, text, sizeof(text)), EX_CANTCREAT);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void test_broker__bad_options__usage(void **state)
 {
     static const char *const wrong[][3] = {{"--clients-max", "2000", NULL},
@@ -244,6 +289,27 @@ static void test_broker__mapping_fails__told_what_its_number_means(void **state)
     }
 }
 
+/* Numbers of regions are easily guessed. */
+static void test_broker__mapped_of_another_client__means_nothing(void **state)
+{
+    struct raw_client client, other;
+    struct lsi_ctl_publisher_open wish = raw_publisher_wish("t");
+    struct lsi_ctl_mapped mapped = {.header.type = LSI_CTL_MAPPED, .count = 2};
+    uint64_t number;
+
+    (void)state;
+    assert_int_equal(raw_attach(&client, broker.socket_path, 0), 0);
+    assert_int_equal(raw_attach(&other, broker.socket_path, 0), 0);
+    assert_int_equal(raw_call(&client, &wish, sizeof(wish)), 0);
+    mapped.regions[0] = client.packet.publisher_memory.geometry.ring_region;
+    mapped.regions[1] = client.packet.publisher_memory.geometry.segments[0].region;
+    lsi_ctl_close_fds(&client.packet, 0);
+    assert_int_equal(raw_send(&other, &mapped, sizeof(mapped)), 0);
+    assert_int_equal(raw_subscriber_open(&other, "t", 0, &number), 0); /* it is not cut off */
+    raw_close(&client);
+    raw_close(&other);
+}
+
 static void expect_cut(const void *bytes, size_t count, const int *fds, unsigned fd_count)
 {
     struct raw_client client;
@@ -324,6 +390,7 @@ static const struct CMUnitTest tests[] = {
     START_TEST(test_broker__open_directory__refused),
     START_TEST(test_broker__directory_of_another_user__refused),
     START_TEST(test_broker__missing_parent__refused),
+    START_TEST(test_broker__another_file_in_its_place__is_left_alone),
     START_TEST(test_broker__bad_options__usage),
     START_TEST(test_broker__stale_socket__is_replaced),
     TEST(test_broker__one_client_too_many__told_the_option),
@@ -332,6 +399,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_broker__mapped_but_not_filled__cut_off),
     TEST(test_broker__mapping_fails__told_what_its_number_means),
     TEST(test_broker__client_that_inspects__refused),
+    TEST(test_broker__mapped_of_another_client__means_nothing),
     TEST(test_broker__hostile_packets__cut_off_with_a_reason),
     TEST(test_broker__subscriber_maps_nothing__open_fails_naming_it),
 };
