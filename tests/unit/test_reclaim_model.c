@@ -239,7 +239,7 @@ static int expected(const struct model *m, uint64_t seq)
 static void take(struct model *m, struct reader *r)
 {
     struct lsi_window *w = &r->sub.window;
-    struct lsi_descriptor d;
+    struct lsi_descriptor d = { 0 };
     uint64_t block[8], seq;
     struct sample *s = &r->out[r->out_count];
     int taken;

@@ -197,6 +197,45 @@ static void test_window__full_of_released__has_room_without_settling(void **stat
     rig_free(&rig);
 }
 
+static void test_window__oldest_released__cursor_goes_on(void **state)
+{
+    uint32_t samples[3];
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig, 4, 1, 0);
+    for (int i = 0; i < 3; i++)
+        samples[i] = take(&rig);
+    assert_false(lsi_window_release_oldest(rig.w, samples[1]));
+    assert_true(lsi_window_release_oldest(rig.w, samples[0]));
+    assert_int_equal(rig.w->cursor, 1);
+    assert_int_equal(rig.w->samples[samples[0]].state, LSI_SAMPLE_FREE);
+    lsi_window_release(rig.w, samples[2]);
+    assert_false(lsi_window_release_oldest(rig.w, samples[1])); /* 2 would stay behind */
+    lsi_window_release(rig.w, samples[1]);
+    assert_true(lsi_window_settle(rig.w, 0));
+    check(&rig);
+    assert_int_equal(rig.cell->cursor, 3 + 1);
+    rig_free(&rig);
+}
+
+static void test_window__held__is_not_the_oldest(void **state)
+{
+    uint32_t samples[3];
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig, 2, 1, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(lsi_window_make_room(rig.w, 0));
+        samples[i] = take(&rig);
+    }
+    assert_true(is_held(&rig, 0));
+    assert_false(lsi_window_release_oldest(rig.w, samples[0]));
+    release(&rig, samples[0]);
+    rig_free(&rig);
+}
+
 static void test_window__nothing_released__settle_tells_nothing(void **state)
 {
     struct rig rig;
@@ -261,7 +300,10 @@ static void test_window__random_order__is_always_protected(void **state)
                 } else if (outs > 0) {
                     uint32_t at = (uint32_t)random() % outs;
 
-                    lsi_window_release(rig.w, out[at]);
+                    if (!lsi_window_release_oldest(rig.w, out[at]))
+                        lsi_window_release(rig.w, out[at]);
+                    else
+                        lsi_cell_set_cursor(rig.cell, rig.w->cursor);
                     out[at] = out[--outs];
                 }
                 if (dice % 3 == 0)
@@ -291,6 +333,8 @@ int main(void)
         cmocka_unit_test(test_window__invalid_messages_skipped__are_passed),
         cmocka_unit_test(test_window__full_of_skipped__has_room_without_settling),
         cmocka_unit_test(test_window__full_of_released__has_room_without_settling),
+        cmocka_unit_test(test_window__oldest_released__cursor_goes_on),
+        cmocka_unit_test(test_window__held__is_not_the_oldest),
         cmocka_unit_test(test_window__nothing_released__settle_tells_nothing),
         cmocka_unit_test(test_window__released__token_is_good_once),
         cmocka_unit_test(test_window__at_the_last_number__goes_on),

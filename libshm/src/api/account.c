@@ -98,13 +98,11 @@ void lsi_link_count(struct lsi_link *link)
     struct lshm_cell *cell = link->window.cell;
     const struct lsi_account *account = &link->account;
 
-    /* RLX: only this process writes them; an inspector takes them as of some instant. */
-    lsi_store_relaxed(&cell->position, link->window.position);
-    lsi_store_relaxed(&cell->taken, account->taken);
+    lsi_link_count_taken(link);
     if (LSI_LIKELY(lsi_account_lost(account) == link->lost_told))
         return;
     link->lost_told = lsi_account_lost(account);
-    /* RLX: as above. */
+    /* RLX: only this process writes them; an inspector takes them as of some instant. */
     lsi_store_relaxed(&cell->lost_start, account->lost_start);
     lsi_store_relaxed(&cell->lost_lapped, account->lost_lapped);
     lsi_store_relaxed(&cell->lost_limit, account->lost_limit);

@@ -240,7 +240,16 @@ int64_t lsi_link_announce(struct lsi_link *link, uint32_t count);
 int lsi_link_pass_lapped(struct lsi_link *link);
 /* Published and not yet taken. */
 uint64_t lsi_link_ahead(const struct lsi_link *link);
-/* Shows the counters to inspectors. */
+/* Shows the counters to inspectors: after a take that lost nothing, and after any other.
+ * DIE none: they are nobody else's. */
+static inline void lsi_link_count_taken(struct lsi_link *link)
+{
+    struct lshm_cell *cell = link->window.cell;
+
+    /* RLX: only this process writes them; an inspector takes them as of some instant. */
+    lsi_store_relaxed(&cell->position, link->window.position);
+    lsi_store_relaxed(&cell->taken, link->account.taken);
+}
 void lsi_link_count(struct lsi_link *link);
 /* latency.c: somebody watches; these were just taken (none, if it is an error). Returns count, so
  * that nothing needs to be kept over the call. */

@@ -239,6 +239,7 @@ static struct lsi_link *adopt_one(struct lshm_subscriber *subscriber)
         join(link);
         link->token = lsi_token_of_link(subscriber->port, index);
         subscriber->links[index] = link;
+        subscriber->only = NULL;
         /* RLX: only shortens the next sleeps. */
         lsi_store_relaxed(&context->joined_ns, lsi_now_ns());
     }
@@ -397,6 +398,7 @@ bool lsi_link_look(struct lsi_link *link)
 
         if (LSI_LIKELY(state == LSHM_LINK_LIVE))
             return true;
+        link->subscriber->only = NULL;
         if (state == LSHM_LINK_EVICTED) {
             lsi_link_evict(link);
             return false;

@@ -264,7 +264,7 @@ static int get_room(struct lshm_publisher *publisher, uint64_t length, uint32_t 
     return r;
 }
 
-static void fill_loan(const struct lshm_publisher *publisher, uint32_t index, size_t length,
+static inline void fill_loan(const struct lshm_publisher *publisher, uint32_t index, size_t length,
                       struct lshm_message *m)
 {
     m->length = length;
@@ -305,22 +305,49 @@ static void *take_slot(struct lshm_publisher *publisher, uint32_t segment, struc
     return base + lsi_slot_index(loan->slot) * s->slot_bytes;
 }
 
+/* The place of a new loan. */
+static inline uint32_t take_place(struct lshm_publisher *publisher)
+{
+    uint32_t index = publisher->loans_free[--publisher->loans_free_count];
+
+    publisher->loans_out++;
+    publisher->loans[index].out = true;
+    return index;
+}
+
+/* Room for a payload that fits an entry, without any look. */
+static inline bool has_block(const struct lshm_publisher *publisher, size_t length)
+{
+    return !needs_slot(publisher, length) && publisher->loans_free_count > 0 &&
+           lsi_publication_has_entry(&publisher->publication, publisher->loans_out) &&
+           publisher->grown == 0 && !publisher->wants_room;
+}
+
+/* There is such room. */
+static inline void give_block(struct lshm_publisher *publisher, size_t length,
+                              struct lshm_message *m)
+{
+    uint32_t index = take_place(publisher);
+    struct lsi_loan *loan = &publisher->loans[index];
+
+    loan->slot = LSI_SLOT_NONE;
+    loan->capacity = publisher->inline_bytes;
+    m->data = publisher->blocks + (uint64_t)index * publisher->inline_bytes;
+    fill_loan(publisher, index, length, m);
+}
+
 /* Room was made: a slot of this segment, or, with LSI_SLOT_NONE, a private block. */
 static void give(struct lshm_publisher *publisher, uint32_t segment, size_t length,
                  struct lshm_message *m)
 {
-    uint32_t index = publisher->loans_free[--publisher->loans_free_count];
-    struct lsi_loan *loan = &publisher->loans[index];
+    uint32_t index;
 
-    publisher->loans_out++;
-    loan->out = true;
-    if (segment != LSI_SLOT_NONE) {
-        m->data = take_slot(publisher, segment, loan);
-    } else {
-        loan->slot = LSI_SLOT_NONE;
-        loan->capacity = publisher->inline_bytes;
-        m->data = publisher->blocks + (uint64_t)index * publisher->inline_bytes;
+    if (segment == LSI_SLOT_NONE) {
+        give_block(publisher, length, m);
+        return;
     }
+    index = take_place(publisher);
+    m->data = take_slot(publisher, segment, &publisher->loans[index]);
     fill_loan(publisher, index, length, m);
 }
 
@@ -368,6 +395,11 @@ LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
         return -LSHM_ETOOBIG;
     if (!lsi_port_enter(&publisher->busy))
         return -LSHM_EBUSY;
+    if (LSI_LIKELY(has_block(publisher, length))) {
+        give_block(publisher, length, ret_message);
+        lsi_port_leave(&publisher->busy);
+        return 0;
+    }
     r = get_room(publisher, length, &segment);
     if (LSI_LIKELY(r == 0)) {
         give(publisher, segment, length, ret_message);
@@ -379,7 +411,7 @@ LSI_API int lshm_publisher_loan(struct lshm_publisher *publisher, size_t length,
     return r;
 }
 
-static int find_loan(const struct lshm_publisher *publisher, const struct lshm_message *m,
+static inline int find_loan(const struct lshm_publisher *publisher, const struct lshm_message *m,
                      uint32_t *ret_index)
 {
     uint32_t index = TOKEN_LOAN(m->token);
@@ -393,7 +425,7 @@ static int find_loan(const struct lshm_publisher *publisher, const struct lshm_m
     return 0;
 }
 
-static void end_loan(struct lshm_publisher *publisher, uint32_t index)
+static inline void end_loan(struct lshm_publisher *publisher, uint32_t index)
 {
     struct lsi_loan *loan = &publisher->loans[index];
 
@@ -404,7 +436,7 @@ static void end_loan(struct lshm_publisher *publisher, uint32_t index)
 }
 
 /* DIE none: a counter, or nothing before the core's own. */
-static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct lshm_message *m)
+LSI_HOT void publish_one(struct lshm_publisher *publisher, uint32_t index, struct lshm_message *m)
 {
     struct lsi_publication *p = &publisher->publication;
     struct lsi_loan *loan = &publisher->loans[index];
@@ -442,7 +474,7 @@ static void publish_one(struct lshm_publisher *publisher, uint32_t index, struct
 }
 
 /* Up to the first that is not valid: how many, or the error when that was the first. */
-static int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
+LSI_HOT int publish(struct lshm_publisher *publisher, struct lshm_message *messages, size_t count)
 {
     uint32_t index;
     size_t done;
@@ -480,8 +512,13 @@ LSI_API int lshm_publisher_publish_batch(struct lshm_publisher *publisher,
 
 LSI_API int lshm_publisher_publish(struct lshm_publisher *publisher, struct lshm_message *message)
 {
-    int r = lshm_publisher_publish_batch(publisher, message, 1);
+    int r;
 
+    LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    if (!lsi_port_enter(&publisher->busy))
+        return -LSHM_EBUSY;
+    r = publish(publisher, message, 1);
+    lsi_port_leave(&publisher->busy);
     return r < 0 ? r : 0;
 }
 

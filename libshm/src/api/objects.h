@@ -263,6 +263,7 @@ struct lshm_subscriber {
     uint32_t history;
     uint64_t spin_ns;
     uintptr_t owner;                /* thread of the last take */
+    struct lsi_link *only;          /* its one ring, lossless, while it lives, or NULL: look */
     struct lsi_link **links;        /* LSI_LINKS_MAX, by index; NULL: unused */
     uint32_t links_count;           /* highest used index + 1 */
     uint32_t drained;               /* links that may be left when their samples are back */

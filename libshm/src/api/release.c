@@ -87,6 +87,29 @@ static inline bool is_own(struct lshm_subscriber *subscriber, const struct lsi_l
     return is_out(link, m, ret_sample);
 }
 
+/* Messages of the only ring in the order in which they were taken: how many. */
+LSI_HOT size_t release_oldest(struct lshm_subscriber *subscriber, const struct lshm_message *m,
+                              size_t count)
+{
+    struct lsi_link *link = subscriber->only;
+    uint32_t sample;
+    size_t done;
+
+    if (LSI_UNLIKELY(link == NULL))
+        return 0;
+    for (done = 0; done < count; done++)
+        if (LSI_UNLIKELY(!lsi_token_is_of_link(m[done].token, link->token) ||
+                         !is_own(subscriber, link, &m[done], &sample) ||
+                         !lsi_window_release_oldest(&link->window, sample)))
+            break;
+    if (LSI_LIKELY(done > 0)) {
+        lsi_cell_set_cursor(link->window.cell, link->window.cursor);
+        if (link->may_block)
+            lsi_link_notify(link);
+    }
+    return done;
+}
+
 /* Up to the first that is not valid: how many, or the error when that was the first. */
 static int release_here(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
 {
@@ -195,8 +218,12 @@ LSI_API int lshm_subscriber_release_batch(struct lshm_subscriber *subscriber,
     if (count > INT32_MAX)
         count = INT32_MAX;
     /* RLX: the owner's own store, or another thread's, which is not us. */
-    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == lsi_thread()))
-        return release_here(subscriber, messages, count);
+    if (LSI_LIKELY(lsi_load_relaxed(&subscriber->owner) == lsi_thread())) {
+        done = release_oldest(subscriber, messages, count);
+        if (LSI_UNLIKELY(done < count))
+            r = release_here(subscriber, messages + done, count - done);
+        return r > 0 ? (int)done + r : done > 0 ? (int)done : r;
+    }
     while (done < count && (r = release_there(subscriber, &messages[done])) == 0)
         done++;
     return done > 0 ? (int)done : r;
@@ -211,6 +238,8 @@ LSI_API int lshm_subscriber_release(struct lshm_subscriber *subscriber,
     /* RLX: as above. */
     if (LSI_UNLIKELY(lsi_load_relaxed(&subscriber->owner) != lsi_thread()))
         return release_there(subscriber, message);
+    if (LSI_LIKELY(release_oldest(subscriber, message, 1) == 1))
+        return 0;
     r = release_here(subscriber, message, 1);
     return r < 0 ? r : 0;
 }

@@ -50,7 +50,7 @@ static void *locate(const struct lsi_link *link, const struct lsi_descriptor *d)
     return (unsigned char *)link->segments[number].base + slot * segment->slot_bytes + d->offset;
 }
 
-static void fill_message(const struct lsi_link *link, uint32_t sample,
+LSI_HOT void fill_message(const struct lsi_link *link, uint32_t sample,
                          const struct lsi_descriptor *d, void *data, struct lshm_message *m)
 {
     const struct lsi_sample *s = &link->window.samples[sample];
@@ -68,7 +68,7 @@ static void fill_message(const struct lsi_link *link, uint32_t sample,
 }
 
 /* The message at the position, for which there is room: 1, 0, −LSHM_ECORRUPT. */
-static int take_one(struct lsi_link *link, struct lshm_message *m)
+LSI_HOT int take_one(struct lsi_link *link, struct lshm_message *m)
 {
     struct lsi_window *window = &link->window;
     uint32_t sample = window->free_samples[window->free_count - 1];
@@ -104,15 +104,13 @@ static int64_t make_room(struct lsi_link *link, uint64_t count)
     struct lsi_window *w = &link->window;
     uint64_t room;
 
-    if (LSI_UNLIKELY(w->position - w->cursor >= w->window || w->free_count == 0)) {
+    if (LSI_UNLIKELY(lsi_window_room(w) == 0)) {
         if (!lsi_ring_has(&link->reader, w->position))
             return 0;
         if (!lsi_window_make_room(w, lsi_now_coarse_ns()))
             return -LSHM_EHELD;
     }
-    room = w->window - (w->position - w->cursor);
-    if (room > w->free_count)
-        room = w->free_count;
+    room = lsi_window_room(w);
     return (int64_t)(count < room ? count : room);
 }
 
@@ -126,20 +124,12 @@ static int pass_corrupt(struct lsi_link *link)
     return -LSHM_ECORRUPT;
 }
 
-/* Up to count messages of one link; the result of the first that fails when there was none, 0 also
- * after *ret_again was set: it was lapped, and has passed what is gone. */
-static int try_link(struct lsi_link *link, struct lshm_message *m, size_t count, bool *ret_again)
+/* Up to `room` messages. *ret_result: 1, or what the first that was not taken gave. */
+LSI_HOT int take_some(struct lsi_link *link, struct lshm_message *m, int64_t room,
+                            int *ret_result)
 {
-    int64_t room;
     int got = 0, r = 1;
 
-    room = make_room(link, count);
-    if (LSI_UNLIKELY(link->lossy) && room > 0)
-        room = lsi_link_announce(link, (uint32_t)room);
-    if (LSI_UNLIKELY(room < 0))
-        return (int)room;
-    if (!lsi_link_look(link))
-        return 0;
     while (got < room) {
         if (LSI_UNLIKELY(link->dead && link->window.position >= link->final_tail))
             break;
@@ -148,6 +138,25 @@ static int try_link(struct lsi_link *link, struct lshm_message *m, size_t count,
             break;
         got++;
     }
+    *ret_result = r;
+    return got;
+}
+
+/* Up to count messages of one link; the result of the first that fails when there was none, 0 also
+ * after *ret_again was set: it was lapped, and has passed what is gone. */
+static int try_link(struct lsi_link *link, struct lshm_message *m, size_t count, bool *ret_again)
+{
+    int64_t room;
+    int got, r;
+
+    room = make_room(link, count);
+    if (LSI_UNLIKELY(link->lossy) && room > 0)
+        room = lsi_link_announce(link, (uint32_t)room);
+    if (LSI_UNLIKELY(room < 0))
+        return (int)room;
+    if (!lsi_link_look(link))
+        return 0;
+    got = take_some(link, m, room, &r);
     if (LSI_UNLIKELY(r < 0)) {
         if (r == -LSHM_EAGAIN && link->lossy)
             r = lsi_link_pass_lapped(link);
@@ -297,8 +306,20 @@ static int wait_by_descriptor(struct lshm_subscriber *subscriber)
     return lsi_subscriber_wait_alone(subscriber);
 }
 
+/* Nothing but messages can come of a take, when its one ring is as it was. DIE none: private. */
+static void find_only(struct lshm_subscriber *subscriber)
+{
+    struct lsi_link *link = subscriber->links[0];
+
+    if (subscriber->links_count == 1 && link != NULL && !link->lossy && !link->dead &&
+        !link->drained && !link->evicted && subscriber->evictions == 0 &&
+        subscriber->drained == 0)
+        subscriber->only = link;
+}
+
 /* DIE none: private memory; what is taken has its own. */
-static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+static LSI_NOINLINE int take_properly(struct lshm_subscriber *subscriber, struct lshm_message *m,
+                                      size_t count)
 {
     int r;
 
@@ -320,7 +341,54 @@ static int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size
         r = lsi_load_relaxed(&subscriber->failed);
         lsi_store_relaxed(&subscriber->failed, 0);
     }
-    return r == 0 && subscriber->context->polled ? wait_by_descriptor(subscriber) : r;
+    if (r == 0 && subscriber->context->polled)
+        return wait_by_descriptor(subscriber);
+    if (r > 0)
+        find_only(subscriber);
+    return r;
+}
+
+/* From the only ring: how many, −LSHM_EAGAIN: look properly. */
+LSI_HOT int take_only(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+{
+    struct lsi_link *link = subscriber->only;
+    uint64_t room;
+    int got, r;
+
+    /* RLX: hints to look properly, as in take_in_news(). */
+    if (LSI_UNLIKELY(link == NULL || lsi_load_relaxed(&subscriber->owner) != lsi_thread() ||
+                     lsi_load_relaxed(&subscriber->released) != 0 ||
+                     lsi_load_relaxed(&subscriber->news) ||
+                     lsi_control_has_news(subscriber->context)))
+        return -LSHM_EAGAIN;
+    /* ORD D2 acquire <- D1, X1: as in lsi_link_look(). */
+    if (LSI_UNLIKELY(lsi_load_acquire(&link->record->state) != LSHM_LINK_LIVE))
+        return -LSHM_EAGAIN;
+    /* RLX: as in take_link(). */
+    if (LSI_UNLIKELY(lsi_load_relaxed(&link->record->histogram) != 0))
+        return -LSHM_EAGAIN;
+    room = lsi_window_room(&link->window);
+    if (LSI_UNLIKELY(room == 0))
+        return -LSHM_EAGAIN;
+    got = take_some(link, m, count < room ? (int64_t)count : (int64_t)room, &r);
+    if (LSI_LIKELY(got > 0)) {
+        lsi_link_count_taken(link);
+        return got;
+    }
+    return r;
+}
+
+LSI_HOT int take(struct lshm_subscriber *subscriber, struct lshm_message *m, size_t count)
+{
+    int r = take_only(subscriber, m, count);
+
+    if (LSI_LIKELY(r > 0))
+        return r;
+    /* RLX: see where it is set. */
+    if (LSI_LIKELY(r == 0 && lsi_load_relaxed(&subscriber->failed) == 0 &&
+                   !subscriber->context->polled))
+        return 0;
+    return take_properly(subscriber, m, count);
 }
 
 LSI_API int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
@@ -341,5 +409,12 @@ LSI_API int lshm_subscriber_take_batch(struct lshm_subscriber *subscriber,
 LSI_API int lshm_subscriber_take(struct lshm_subscriber *subscriber,
                                  struct lshm_message *ret_message)
 {
-    return lshm_subscriber_take_batch(subscriber, ret_message, 1);
+    int r;
+
+    LSI_ENTER(subscriber, LSI_SUBSCRIBER_MAGIC);
+    if (!lsi_port_enter(&subscriber->busy))
+        return -LSHM_EBUSY;
+    r = take(subscriber, ret_message, 1);
+    lsi_port_leave(&subscriber->busy);
+    return r;
 }

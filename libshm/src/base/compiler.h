@@ -9,6 +9,8 @@
 #define LSI_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define LSI_MUST_USE __attribute__((warn_unused_result))
 #define LSI_COLD __attribute__((cold, noinline))
+#define LSI_NOINLINE __attribute__((noinline))
+#define LSI_HOT static inline __attribute__((always_inline))
 
 #define LSI_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -311,17 +311,6 @@ uint32_t lsi_reclaim(struct lsi_publication *p, uint64_t gain)
     return freed;
 }
 
-void lsi_publication_publish(struct lsi_publication *p, const struct lsi_descriptor *descriptor,
-                             const void *payload, uint32_t slot)
-{
-    LSI_INVARIANT(2, p->writer.tail - p->committed <= p->writer.mask);
-    p->slot_of[p->writer.tail & p->writer.mask] = slot;
-    if (slot != LSI_SLOT_NONE)
-        lsi_slots_move(&p->slots, slot, LSHM_SLOT_WINDOW);
-    p->bytes += descriptor->length;
-    lsi_ring_publish(&p->writer, descriptor, payload);
-}
-
 /* DIE none: the tail is a hint and the sum is for inspectors; the final tail comes from the commit
  * words behind the hint. A sleeper that was not signalled gets the notice of this death. */
 void lsi_publication_flush(struct lsi_publication *p)

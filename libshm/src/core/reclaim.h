@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/check.h"
 #include "core/ring.h"
 #include "core/roster.h"
 #include "core/seqset.h"
@@ -70,9 +71,17 @@ static inline bool lsi_publication_has_entry(const struct lsi_publication *p, ui
  * inline payload. The entry must be free. Readers that poll see it at once; sleepers after the
  * flush.
  */
-void lsi_publication_publish(struct lsi_publication *publication,
-                             const struct lsi_descriptor *descriptor, const void *payload,
-                             uint32_t slot);
+LSI_HOT void lsi_publication_publish(struct lsi_publication *p,
+                                     const struct lsi_descriptor *descriptor,
+                                     const void *payload, uint32_t slot)
+{
+    LSI_INVARIANT(2, p->writer.tail - p->committed <= p->writer.mask);
+    p->slot_of[p->writer.tail & p->writer.mask] = slot;
+    if (slot != LSI_SLOT_NONE)
+        lsi_slots_move(&p->slots, slot, LSHM_SLOT_WINDOW);
+    p->bytes += descriptor->length;
+    lsi_ring_publish(&p->writer, descriptor, payload);
+}
 
 /* Once per batch: the tail hint, and a signal to each reader that sleeps. */
 void lsi_publication_flush(struct lsi_publication *publication);

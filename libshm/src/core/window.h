@@ -92,6 +92,14 @@ int lsi_window_announce(struct lsi_window *window, const struct lshm_ring *ring,
 /* Moves the cursor as far as it can go. Returns whether a publisher could gain by it. */
 bool lsi_window_settle(struct lsi_window *window, uint64_t now_ns);
 
+/* Messages that can be taken as things are. */
+static inline uint64_t lsi_window_room(const struct lsi_window *w)
+{
+    uint64_t room = w->window - (w->position - w->cursor);
+
+    return room < w->free_count ? room : w->free_count;
+}
+
 /* Message `position` was taken: its sample. Room was made. DIE none: private memory. */
 static inline uint32_t lsi_window_add(struct lsi_window *w, bool copied)
 {
@@ -110,6 +118,16 @@ static inline uint32_t lsi_window_add(struct lsi_window *w, bool copied)
 /* Drops the sample's hold. */
 void lsi_window_drop(struct lsi_window *window, struct lsi_sample *sample);
 
+/* DIE none: private memory. */
+static inline void lsi_window_free(struct lsi_window *w, struct lsi_sample *sample, uint32_t index)
+{
+    sample->state = LSI_SAMPLE_FREE;
+    /* RLX: another thread compares it with its token's; before it relies on that it has taken the
+     * sample's pending word, which the drain gives back after this (L4, L5). */
+    lsi_store_relaxed(&sample->generation, sample->generation + 1);
+    w->free_samples[w->free_count++] = index;
+}
+
 /* A sample that is out is done with. Settle once per call when all are marked. DIE none: private
  * memory; a hold is dropped as lsi_cell_drop says. */
 static inline void lsi_window_release(struct lsi_window *w, uint32_t index)
@@ -122,11 +140,20 @@ static inline void lsi_window_release(struct lsi_window *w, uint32_t index)
     } else if (sample->state == LSI_SAMPLE_HELD) {
         lsi_window_drop(w, sample);
     }
-    sample->state = LSI_SAMPLE_FREE;
-    /* RLX: another thread compares it with its token's; before it relies on that it has taken the
-     * sample's pending word, which the drain gives back after this (L4, L5). */
-    lsi_store_relaxed(&sample->generation, sample->generation + 1);
-    w->free_samples[w->free_count++] = index;
+    lsi_window_free(w, sample, index);
+}
+
+/* The same, if it is the oldest of the window and no younger one was released before: false, and
+ * nothing was done. The cursor is shown by its caller, when the last is done. */
+static inline bool lsi_window_release_oldest(struct lsi_window *w, uint32_t index)
+{
+    struct lsi_sample *sample = &w->samples[index];
+
+    if (sample->state != LSI_SAMPLE_WINDOW || sample->seq != w->cursor || w->released_ahead > 0)
+        return false;
+    lsi_window_free(w, sample, index);
+    w->cursor++;
+    return true;
 }
 
 /* Samples out. */
