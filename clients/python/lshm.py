@@ -23,8 +23,10 @@ SOVERSION = 0
 WAIT_STEP_NS = 200_000_000  # between two chances for a signal handler in Python to run
 EAGAIN, ETOOBIG, ESTALE, ENAME, ECLOSED = 4097, 4099, 4102, 4104, 4112  # lshm/error.h
 MESSAGE_TIME = 4
-PUBLISHER_TIMESTAMPS = 1
-SUBSCRIBER_NO_LOCAL = 1
+PUBLISHER_TIMESTAMPS, PUBLISHER_NEVER_WAITS, PUBLISHER_DROP_NEWEST = 1, 2, 4
+PUBLISHER_PREFAULT, PUBLISHER_LOCK, PUBLISHER_HUGE = 8, 16, 32
+SUBSCRIBER_NO_LOCAL, SUBSCRIBER_NEVER_WAITS, SUBSCRIBER_LATEST = 1, 2, 4
+SUBSCRIBER_BY_TIME, SUBSCRIBER_PREFAULT = 8, 16
 
 _u32, _u64, _i64, _pointer = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int64, ctypes.c_void_p
 
@@ -61,13 +63,14 @@ class _PublisherStatistics(ctypes.Structure):
     _fields_ = [(name, _u64) for name in (
         "size", "publisher", "published", "bytes", "refused", "readers", "unmapped", "slots",
         "slots_free", "slots_loaned", "slots_window", "slots_limbo", "slots_quarantine",
-        "joined")]
+        "joined", "dropped", "evicted")]
 
 
 class _SubscriberStatistics(ctypes.Structure):
     _fields_ = [(name, _u64) for name in (
         "size", "publishers", "taken", "lost", "corrupt", "ahead", "out", "holds",
-        "oldest_publisher", "oldest_seq")]
+        "oldest_publisher", "oldest_seq", "lost_start", "lost_lapped", "lost_limit",
+        "lost_evicted")]
 
 
 def _load():
@@ -388,11 +391,11 @@ class Context:
         return self._handle
 
     def publisher(self, topic, **options):
-        """A Publisher; options as in struct lshm_publisher_options."""
+        """A Publisher; options as in struct lshm_publisher_options, flags of PUBLISHER_…."""
         return Publisher(self, topic, options)
 
     def subscriber(self, topic, **options):
-        """A Subscriber; options as in struct lshm_subscriber_options."""
+        """A Subscriber; options as in struct lshm_subscriber_options, flags of SUBSCRIBER_…."""
         return Subscriber(self, topic, options)
 
     @property

@@ -2,6 +2,7 @@
 """What slow and late subscribers get: sub --latest, --limit, --history; pub --drop-newest and
 --retain; topic rm."""
 import re
+import resource
 import signal
 import subprocess
 
@@ -93,6 +94,46 @@ def topic_rm_drops_what_was_left(rig):
     rig.error("sub", "left/two", "--history", 5, "--timeout", "200", code=75)
     assert "topic rm NAME" in rig.error("topic", "rm", code=64)
     rig.error("topic", "rm", "no//name", code=64)
+
+
+@test
+def pub_stall_goes_on_without_one_that_stands_still(rig):
+    sub = rig.subscribe("stalled")
+    sub.send_signal(signal.SIGSTOP)
+    result = rig.json("pub", "stalled", "--ring", 64, "--stall", "50", stdin=numbered(0, 1000))
+    assert result["messages"] == 1000, result
+    sub.send_signal(signal.SIGCONT)
+    sub.kill()
+    assert "--stall 0" in rig.error("pub", "stalled", "--stall", "0", code=64)
+
+
+def locked_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"^VmLck:\s*(\d+) kB", status.read(), re.M)[1])
+
+
+@test
+def pub_has_its_memory_as_it_is_asked_for(rig):
+    pub = rig.start("pub", "grows", "--memory-max", "8M", "--chunk", "1M", "--huge", "--prefault",
+                    stdin=subprocess.PIPE)
+    pub.stdin.write(b"x" * (1 << 20))
+    pub.stdin.flush()
+    until(lambda: rig.topic("grows")["published"] == 1, "one message is published")
+    info = rig.json("topic", "info", "grows")["publishers"][0]
+    assert info["memory_max"] == 8 << 20 and info["segments"], info
+    finish(pub, stdin=b"")
+    most = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (most, most))
+    pub = rig.start("pub", "locked", "--lock", "--slots", 4, stdin=subprocess.PIPE)
+    until(lambda: pub.poll() is not None or rig.topic("locked")["publisher_count"], "it is open")
+    if pub.poll() is None:
+        assert locked_kib(pub.pid) > 0
+        finish(pub, stdin=b"")
+    else:
+        assert "ulimit -l" in finish(pub, code=pub.poll())[1]
+    err = rig.error("pub", "far", "--numa-node", 999, code=64)
+    assert "numa_node" in err, err
+    assert "out of range" in rig.error("pub", "far", "--numa-node", 1024, code=64)
 
 
 @test

@@ -15,6 +15,7 @@
 #define JOIN_LOOK_NS 5000000
 #define LINE_BYTES_DEFAULT 65536u
 #define PAYLOAD_BYTES_MAX 0xfffff000u
+#define NUMA_NODE_MAX 1023u         /* Linux has no more */
 
 const char usage_pub[] =
     "usage: lshm pub TOPIC [OPTION]...\n"
@@ -29,8 +30,14 @@ const char usage_pub[] =
     "  --count N             stop after N messages\n"
     "  --loop                at the end of FILE begin again\n"
     "  --slots N             slots of the pool, for messages that do not fit a ring entry\n"
+    "  --memory-max BYTES    slots come as they are needed, up to this; --slots reserves some\n"
+    "  --prefault            have all memory there before it is used\n"
+    "  --lock                keep it there: no page is swapped out (ulimit -l)\n"
+    "  --huge                slots in huge pages, where there are any\n"
+    "  --numa-node N         memory of this NUMA node, from 0\n"
     "  --ring N              messages in flight, a power of two, 1024 by default\n"
     "  --wait TIME           how long to wait for room: 500, 2s, forever (default)\n"
+    "  --stall TIME          a lossless subscriber that stands still for longer loses its place\n"
     "  --drop-newest         without room drop the message, wait for nobody\n"
     "  --history N           keep the last N messages for subscribers to come (sub --history)\n"
     "  --retain N            the same, and they stay when this command has ended\n"
@@ -67,7 +74,7 @@ struct pub {
 
 enum { OPT_FILE = 1, OPT_CHUNK, OPT_LINE_MAX, OPT_RATE, OPT_COUNT, OPT_LOOP, OPT_SLOTS, OPT_RING,
        OPT_WAIT, OPT_WAIT_SUBSCRIBERS, OPT_TIMESTAMPS, OPT_DROP_NEWEST, OPT_HISTORY,
-       OPT_RETAIN };
+       OPT_RETAIN, OPT_MEMORY_MAX, OPT_PREFAULT, OPT_LOCK, OPT_HUGE, OPT_NUMA_NODE, OPT_STALL };
 
 static uint32_t ring_entries(const struct tool *tool)
 {
@@ -80,6 +87,45 @@ static uint32_t ring_entries(const struct tool *tool)
         exit(EX_USAGE);
     }
     return (uint32_t)count;
+}
+
+static int64_t stall_ns(const struct tool *tool)
+{
+    int64_t ns = tool_duration(tool, "--stall", optarg);
+
+    if (ns == 0) {
+        tool_fail(tool, EX_USAGE, "--stall 0 would evict every subscriber: give 1 (ms) or more, "
+                  "or forever");
+        exit(EX_USAGE);
+    }
+    return ns < 0 ? 0 : ns;
+}
+
+static void set_memory_option(struct pub *pub, int option)
+{
+    struct lshm_publisher_options *options = &pub->options;
+
+    switch (option) {
+    case OPT_SLOTS:
+        options->slot_count = (uint32_t)tool_number(pub->tool, "--slots", optarg, 1, 1u << 24);
+        break;
+    case OPT_MEMORY_MAX:
+        options->memory_max = tool_size(pub->tool, "--memory-max", optarg, 1, UINT64_C(1) << 50);
+        break;
+    case OPT_PREFAULT:
+        options->flags |= LSHM_PUBLISHER_PREFAULT;
+        break;
+    case OPT_LOCK:
+        options->flags |= LSHM_PUBLISHER_LOCK;
+        break;
+    case OPT_HUGE:
+        options->flags |= LSHM_PUBLISHER_HUGE;
+        break;
+    case OPT_NUMA_NODE:
+        options->numa_node = 1 + (uint32_t)tool_number(pub->tool, "--numa-node", optarg, 0,
+                                                       NUMA_NODE_MAX);
+        break;
+    }
 }
 
 static void set_option(struct pub *pub, int option)
@@ -105,9 +151,6 @@ static void set_option(struct pub *pub, int option)
     case OPT_LOOP:
         pub->loop = true;
         break;
-    case OPT_SLOTS:
-        pub->options.slot_count = (uint32_t)tool_number(tool, "--slots", optarg, 1, 1u << 24);
-        break;
     case OPT_RING:
         pub->options.ring_entries = ring_entries(tool);
         break;
@@ -131,6 +174,12 @@ static void set_option(struct pub *pub, int option)
     case OPT_TIMESTAMPS:
         pub->options.flags |= LSHM_PUBLISHER_TIMESTAMPS;
         break;
+    case OPT_STALL:
+        pub->options.stall_ns = stall_ns(tool);
+        break;
+    default:
+        set_memory_option(pub, option);
+        break;
     }
 }
 
@@ -151,6 +200,12 @@ static int parse(struct pub *pub, struct tool *tool, int argc, char **argv)
         { "history", required_argument, NULL, OPT_HISTORY },
         { "retain", required_argument, NULL, OPT_RETAIN },
         { "timestamps", no_argument, NULL, OPT_TIMESTAMPS },
+        { "memory-max", required_argument, NULL, OPT_MEMORY_MAX },
+        { "prefault", no_argument, NULL, OPT_PREFAULT },
+        { "lock", no_argument, NULL, OPT_LOCK },
+        { "huge", no_argument, NULL, OPT_HUGE },
+        { "numa-node", required_argument, NULL, OPT_NUMA_NODE },
+        { "stall", required_argument, NULL, OPT_STALL },
         TOOL_OPTIONS,
     };
     int option;

@@ -50,13 +50,14 @@ _lshm() {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    --wait | --timeout | --duration | --interval)
+    --wait | --timeout | --duration | --interval | --stall)
         words="forever 250ms 1s 5s 1m"
         ;;
-    --chunk | --line-max)
+    --chunk | --line-max | --memory-max)
         words="4K 64K 1M 16M"
         ;;
-    --count | --rate | --slots | --ring | --window | --wait-subscribers | --limit | --history | --retain)
+    --count | --rate | --slots | --ring | --window | --wait-subscribers | --limit | --history | \
+        --retain | --numa-node)
         return
         ;;
     *)
