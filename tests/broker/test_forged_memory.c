@@ -331,6 +331,37 @@ static void test_board__of_a_forged_part__does_without_it(void **state)
     }
 }
 
+/* Of more parts than there can be: as one that cannot be mapped. */
+static void test_parts__beyond_the_last__are_not_taken(void **state)
+{
+    const size_t part = offsetof(struct lsi_ctl_push_part, part);
+    struct lshm_publisher *publisher, *first;
+    struct lshm_subscriber *subscriber;
+    int count = 0;
+
+    (void)state;
+    open_both();
+    relay_forge_word(&relay, LSI_CTL_PUSH_PEER, part, UINT32_MAX);
+    assert_int_equal(open_subscriber(direct, 1, &subscriber), 0);
+    assert_int_equal(open_publisher(deceived, &first), 0);
+    assert_int_equal(lshm_publisher_send(first, "x", 1), 0);
+    assert_int_equal(lsi_load_relaxed(&relay.forged), 1);
+    assert_int_equal(statistics_of(first).unmapped, 1);
+    lshm_subscriber_close(subscriber);
+    relay_forge_word(&relay, LSI_CTL_PUSH_BOARD_PART, part, UINT32_MAX);
+    while (open_publisher(deceived, &publisher) == 0 && count < OPEN_MAX)
+        count++;
+    assert_true(count > 0 && count < OPEN_MAX);
+    close_both();
+    open_both();
+    relay_forge_word(&relay, LSI_CTL_PUSH_CONTROL_PART, part, UINT32_MAX);
+    for (count = 0; open_subscriber(deceived, 64, &subscriber) == 0 && count < OPEN_MAX;)
+        count++;
+    assert_true(lsi_load_relaxed(&relay.forged) > 0);
+    assert_int_equal(lsi_load_relaxed(&relay.refusal), -LSHM_ELIMIT);
+    close_both();
+}
+
 /* The broker, too, is told; whoever cannot map its own memory is cut off. */
 static void test_control_region__of_a_forged_part__is_not_mapped(void **state)
 {
@@ -366,6 +397,7 @@ static int run(void)
         TEST(test_publisher__that_is_told_of_a_record_nowhere__does_not_open),
         TEST(test_publisher__to_a_reader_in_forged_memory__counts_it_as_unmapped),
         TEST(test_board__of_a_forged_part__does_without_it),
+        TEST(test_parts__beyond_the_last__are_not_taken),
         TEST(test_control_region__of_a_forged_part__is_not_mapped),
     };
 

@@ -274,6 +274,53 @@ static void test_loan__with_all_loans_out__has_no_slot(void **state)
     assert_int_equal(lshm_publisher_loan(publisher, 1000, &m[4]), 0);
 }
 
+static void test_loan__beyond_loans_max__has_no_slot(void **state)
+{
+    struct lshm_publisher_options options = {
+        .size = sizeof options, .payload_bytes = 1000, .slot_count = 8, .loans_max = 3 };
+    struct lshm_publisher *publisher;
+    struct lshm_message m[4];
+
+    (void)state;
+    assert_int_equal(lshm_publisher_open(rig.context, "test/topic", &options, NULL, &publisher),
+                     0);
+    for (size_t length = 8; length <= 1000; length += 992) { /* in an entry, and in a slot */
+        assert_int_equal(lshm_publisher_loan_batch(publisher, length, m, 4), 3);
+        assert_int_equal(lshm_publisher_loan(publisher, length, &m[3]), -LSHM_ENOSLOT);
+        assert_int_equal(lshm_publisher_publish(publisher, &m[0]), 0);
+        assert_int_equal(lshm_publisher_loan(publisher, length, &m[3]), 0);
+        assert_int_equal(lshm_publisher_loan(publisher, length, &m[0]), -LSHM_ENOSLOT);
+        assert_int_equal(lshm_publisher_abort_batch(publisher, m + 1, 3), 3);
+    }
+}
+
+static void test_subscriber__of_no_local__hears_others_only(void **state)
+{
+    struct lshm_context_options options = {
+        .size = sizeof options, .socket = rig.broker.socket_path };
+    struct lshm_subscriber_options no_local = {
+        .size = sizeof no_local, .flags = LSHM_SUBSCRIBER_NO_LOCAL };
+    struct lshm_publisher *own = publisher_with(64, 0, 0), *others;
+    struct lshm_subscriber *subscriber, *all = subscriber_with(0, 0);
+    struct lshm_context *other;
+    struct lshm_message m;
+
+    (void)state;
+    assert_int_equal(lshm_context_open(&options, NULL, &other), 0);
+    assert_int_equal(lshm_publisher_open(other, "test/topic", NULL, NULL, &others), 0);
+    assert_int_equal(lshm_subscriber_open(rig.context, "test/topic", &no_local, NULL, &subscriber),
+                     0);
+    send_number(own, 1, 8);
+    send_number(others, 2, 8);
+    assert_int_equal(lshm_subscriber_take(subscriber, &m), 1);
+    assert_int_equal(m.user[0], 2);
+    assert_int_equal(lshm_subscriber_take(subscriber, &m), 0);
+    assert_int_equal(lshm_subscriber_take(all, &m), 1);
+    assert_int_equal(lshm_subscriber_take(all, &m), 1);
+    assert_int_equal(lshm_subscriber_take(all, &m), 0);
+    lshm_context_close(other);
+}
+
 static void test_loan__waiting_for_its_own_thread__is_a_deadlock(void **state)
 {
     struct lshm_publisher_options options = {
@@ -401,6 +448,8 @@ static int run(void)
         TEST(test_take__with_window_and_holds_full__is_held),
         TEST(test_loan__with_a_slow_reader__would_block),
         TEST(test_loan__with_all_loans_out__has_no_slot),
+        TEST(test_loan__beyond_loans_max__has_no_slot),
+        TEST(test_subscriber__of_no_local__hears_others_only),
         TEST(test_loan__waiting_for_its_own_thread__is_a_deadlock),
         TEST(test_descriptor__after_an_empty_take__becomes_readable),
         TEST(test_subscriber__joining_late__starts_at_the_tail),
