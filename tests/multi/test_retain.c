@@ -145,6 +145,19 @@ static void test_retain__nothing_published__leaves_nothing(void **state)
     assert_int_equal(topic_info().topic, 0);
 }
 
+/* One that lives has sent as many as that. */
+static bool one_has_published(void *count)
+{
+    static struct lshm_publisher_info infos[INFOS];
+    const uint64_t *wanted = count;
+    int n = list(infos);
+
+    for (int i = 0; i < n && i < INFOS; i++)
+        if (!infos[i].dead && infos[i].published >= *wanted)
+            return true;
+    return false;
+}
+
 /* At every point of the stream the last ones are whole: the agent that takes checks each byte. */
 static void test_retain__publisher_killed_in_a_stream__leaves_whole_messages(void **state)
 {
@@ -152,13 +165,16 @@ static void test_retain__publisher_killed_in_a_stream__leaves_whole_messages(voi
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
+        uint64_t count = (uint64_t)i + 1;
+
         agent_start(&from);
         agent_start(&reader);
         (void)agent_do(&from, "pub " TOPIC " payload=3000 ring=%d slots=%d retain=%d wait_ms=-1",
                        i % 2 ? 16 : 64, 12 + i, i + 1);
         (void)agent_do(&reader, "sub " TOPIC " window=4 flags=%d", i % 3 ? LATEST : 0);
-        agent_tell(&reader, "take 0 100000");
-        agent_tell(&from, "send 0 100000 max=3000 batch=%d", 1 + i % 4);
+        agent_tell(&reader, "take 0 100000000");
+        agent_tell(&from, "send 0 100000000 max=3000 batch=%d", 1 + i % 4);
+        lst_must(lst_wait_until(one_has_published, &count, LST_DEADLINE_MS));
         agent_is_busy(&from, 5 + 3 * i);
         agent_kill(&from);
         agent_kill(&reader);
