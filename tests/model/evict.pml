@@ -361,7 +361,11 @@ end:
         flip(EVICTED);
         store_release(B, BOARD, 1);
 #else
+#ifdef MUT_X1
+        store(B, BOARD, 1);
+#else
         store_release(B, BOARD, 1);                     /* covers: X1 */
+#endif
 #ifdef NO_MEMBARRIER
         skip;
 #else

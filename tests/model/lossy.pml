@@ -180,7 +180,11 @@ inline read_cell()
 {
     if
     :: d_step { knows -> row = LD(P, ROW); cur = LD(P, CUR) };  /* covers: G1 */
+#ifdef MUT_G9
+        skip
+#else
         mark = LD(P, MARK)                          /* covers: G9 */
+#endif
 #ifdef JOINS
     :: !knows
 #endif
@@ -222,6 +226,12 @@ inline reclaim(want)
 #endif
 #ifndef MUT_G1
     read_table();
+#endif
+#ifdef MUT_G9
+    if
+    :: knows -> mark = LD(P, MARK)
+    :: else
+    fi;
 #endif
     free_slots();
     atomic { row = LIVE; cur = 0; mark = 0 }
