@@ -39,6 +39,7 @@ void inspect_status(struct broker *broker, struct client *client,
         .subscribers_max = REGISTRY_SUBSCRIBERS_MAX,
         .client_bytes_max = quota_client_bytes(broker),
         .topic_bytes_max = registry->topic_bytes_max,
+        .retain_bytes_max = quota_retain_bytes(broker),
         .version = LSHM_VERSION,
     };
 

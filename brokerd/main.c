@@ -24,6 +24,7 @@ static const char help[] =
     "  --drain SECONDS      how long clients get to leave after SIGTERM (2)\n"
     "  --client-bytes SIZE  memory one client may own, like 512M or 4G (half of what is free)\n"
     "  --topic-bytes SIZE   memory the publishers of one topic may own together (no limit)\n"
+    "  --retain-bytes SIZE  memory for what publishers leave when they end (as for one client)\n"
     "  --clients-max COUNT  clients that may attach (1024)\n"
     "  --config FILE        settings, such as 'drain = 5'; else " SETTINGS_FILE "\n"
     "  --check-config       print the settings that would be in force, and exit\n"
@@ -48,6 +49,7 @@ static const struct option names[] = {
     {"drain", required_argument, NULL, OPTION_SETTING},
     {"client-bytes", required_argument, NULL, OPTION_SETTING},
     {"topic-bytes", required_argument, NULL, OPTION_SETTING},
+    {"retain-bytes", required_argument, NULL, OPTION_SETTING},
     {"clients-max", required_argument, NULL, OPTION_SETTING},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},

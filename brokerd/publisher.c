@@ -60,6 +60,7 @@ static int plan(struct broker *broker, struct client *client,
                 struct lsi_ctl_geometry *ret_geometry)
 {
     char text[LSI_CTL_TEXT_BYTES];
+    struct quota_claim claim;
     struct lsi_bad_option bad;
     int status;
 
@@ -79,8 +80,12 @@ static int plan(struct broker *broker, struct client *client,
                        (unsigned long long)bad.min, (unsigned long long)bad.max);
         return 0;
     }
-    status = quota_check_topic(broker, client, topic_find_name(broker, request->topic),
-                               lsi_geometry_bytes(ret_geometry), text, sizeof(text));
+    claim = (struct quota_claim){.client = client,
+                                 .topic = topic_find_name(broker, request->topic),
+                                 .bytes = lsi_geometry_bytes(ret_geometry),
+                                 .retains = request->retain > 0,
+                                 .supersedes = broker->registry->ends};
+    status = retain_check_quota(broker, &claim, text, sizeof(text));
     if (status < 0) {
         session_refuse(broker, client, &request->header, status, "%s", text);
         return 0;

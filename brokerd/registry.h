@@ -204,6 +204,7 @@ struct registry {
     uint64_t clients_max;
     uint64_t client_bytes_max; /* 0: half of MemAvailable, at that moment */
     uint64_t topic_bytes_max;  /* 0: no other limit than the clients' */
+    uint64_t retain_bytes_max; /* 0: as for one client */
     /* the worker's */
     uint64_t public_region;
     uint64_t arena_used;

@@ -8,6 +8,7 @@
 #include "core/cell.h"
 #include "ctl/geometry.h"
 #include "ctl/topic.h"
+#include "log.h"
 #include "outbox.h"
 #include "publisher.h"
 #include "segment.h"
@@ -139,6 +140,39 @@ void retain_settle(struct broker *broker, struct topic *topic)
         drop_up_to(broker, topic, superseded(topic));
 }
 
+static uint64_t bytes_up_to(const struct topic *topic, uint64_t last)
+{
+    const struct publisher *publisher;
+    uint64_t bytes = 0;
+
+    TAILQ_FOREACH (publisher, &topic->retained, of_retained) {
+        if (publisher->record->end_number <= last)
+            bytes += lsi_geometry_bytes(&publisher->record->geometry);
+    }
+    return bytes;
+}
+
+int retain_check_quota(struct broker *broker, const struct quota_claim *claim, char *ret_text,
+                       size_t text_bytes)
+{
+    char text[LSI_CTL_TEXT_BYTES];
+    uint64_t spared;
+    int status;
+
+    if (claim->topic)
+        retain_settle(broker, claim->topic);
+    status = quota_check_claim(broker, claim, 0, ret_text, text_bytes);
+    if (status != -LSHM_EQUOTA || !claim->topic || !claim->retains)
+        return status;
+    spared = bytes_up_to(claim->topic, claim->supersedes);
+    if (spared == 0 || quota_check_claim(broker, claim, spared, text, sizeof(text)) < 0)
+        return status;
+    log_info("dropped what was retained on %s for its successor: %s", claim->topic->record->name,
+             ret_text);
+    drop_up_to(broker, claim->topic, claim->supersedes);
+    return 0;
+}
+
 /* 1, or 0 when its refusal was sent. */
 static int check_clear(struct broker *broker, struct client *client,
                        const struct lsi_ctl_topic_clear *request, const struct topic *topic)
@@ -188,12 +222,7 @@ void retain_clear(struct broker *broker, struct client *client,
 
 uint64_t retain_topic_bytes(const struct topic *topic)
 {
-    const struct publisher *publisher;
-    uint64_t bytes = 0;
-
-    TAILQ_FOREACH (publisher, &topic->retained, of_retained)
-        bytes += lsi_geometry_bytes(&publisher->record->geometry);
-    return bytes;
+    return bytes_up_to(topic, UINT64_MAX);
 }
 
 void retain_count(const struct broker *broker, uint64_t *ret_publishers, uint64_t *ret_bytes)

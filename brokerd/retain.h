@@ -13,11 +13,12 @@
  *             publisher opened when its number is not above that one's `ends_before`. Once a
  *             publisher that retains has published, all that was there before it opened is dropped.
  *             The broker is not told of a first message: it looks when somebody joins or opens the
- *             topic, and when a publisher of it ends.
+ *             topic, when a publisher of it ends or asks for more memory.
  */
 #ifndef BROKERD_RETAIN_H
 #define BROKERD_RETAIN_H
 
+#include "quota.h"
 #include "worker.h"
 
 /* It ends: how many messages are to outlive it, in its record, which does not say ENDED yet. */
@@ -34,6 +35,12 @@ void retain_settle(struct broker *broker, struct topic *topic);
 /* Request of a client: drops all that a topic retains. */
 void retain_clear(struct broker *broker, struct client *client,
                   const struct lsi_ctl_topic_clear *request);
+/*
+ * Whether a publisher may have what it claims: 0, or as quota_check(). Of what its topic retains,
+ * that which it supersedes once it has published is dropped now, if it may have it only so.
+ */
+int retain_check_quota(struct broker *broker, const struct quota_claim *claim, char *ret_text,
+                       size_t text_bytes);
 /* What all topics retain: publishers and bytes. */
 void retain_count(const struct broker *broker, uint64_t *ret_publishers, uint64_t *ret_bytes);
 /* Bytes that the topic retains. */

@@ -12,6 +12,7 @@
 #include "outbox.h"
 #include "publisher.h"
 #include "quota.h"
+#include "retain.h"
 #include "roster.h"
 #include "session.h"
 
@@ -226,6 +227,10 @@ static int plan(struct broker *broker, struct client *client, struct publisher *
     struct publisher_record *record = publisher->record;
     struct lsi_ctl_geometry geometry = record->geometry;
     const uint64_t owned = lsi_geometry_segment_bytes(&geometry);
+    struct quota_claim claim = {.client = client,
+                                .topic = publisher->topic,
+                                .retains = geometry.retain > 0,
+                                .supersedes = record->ends_before};
     char text[LSI_CTL_TEXT_BYTES];
     uint32_t number = 0;
     int status = lsi_geometry_add(&geometry, request->slot_bytes, request->slot_count,
@@ -247,7 +252,8 @@ static int plan(struct broker *broker, struct client *client, struct publisher *
                        mib(bytes), mib(owned), mib(geometry.memory_max));
         return 0;
     }
-    status = quota_check_topic(broker, client, publisher->topic, bytes, text, sizeof(text));
+    claim.bytes = bytes;
+    status = retain_check_quota(broker, &claim, text, sizeof(text));
     if (status < 0) {
         session_refuse(broker, client, &request->header, status, "%s", text);
         return 0;

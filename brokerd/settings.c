@@ -25,6 +25,7 @@ enum setting {
     SETTING_DRAIN,
     SETTING_CLIENT_BYTES,
     SETTING_TOPIC_BYTES,
+    SETTING_RETAIN_BYTES,
     SETTING_CLIENTS_MAX,
     SETTING_COUNT
 };
@@ -33,6 +34,7 @@ static const char *const names[] = {
     [SETTING_DRAIN] = "drain",
     [SETTING_CLIENT_BYTES] = "client-bytes",
     [SETTING_TOPIC_BYTES] = "topic-bytes",
+    [SETTING_RETAIN_BYTES] = "retain-bytes",
     [SETTING_CLIENTS_MAX] = "clients-max",
 };
 
@@ -108,6 +110,9 @@ static void set(struct options *options, const struct origin *origin, enum setti
     case SETTING_TOPIC_BYTES:
         options->topic_bytes_max = parse_size(origin, name, value);
         break;
+    case SETTING_RETAIN_BYTES:
+        options->retain_bytes_max = parse_size(origin, name, value);
+        break;
     default:
         options->clients_max = parse_number(origin, name, value, 1, REGISTRY_CLIENTS_MAX);
         break;
@@ -160,7 +165,7 @@ static int on_setting(void *data, const char *section, const char *name, const c
         log_die(EX_CONFIG, "%sthere are no sections such as [%s]; remove it", origin.text, section);
     if (setting == SETTING_COUNT)
         log_die(EX_CONFIG, "%sthere is no setting '%s'; there are socket, drain, client-bytes, "
-                "topic-bytes and clients-max (brokerd.conf(5))", origin.text, name);
+                "topic-bytes, retain-bytes and clients-max (brokerd.conf(5))", origin.text, name);
     if (reading->was_given[setting]++)
         log_die(EX_CONFIG, "%s%s is given twice; remove one", origin.text, name);
     set(reading->options, &origin, setting, value);
@@ -201,5 +206,8 @@ void settings_print(const struct options *options)
     if (options->topic_bytes_max)
         printf("%s = %llu\n", names[SETTING_TOPIC_BYTES],
                (unsigned long long)options->topic_bytes_max);
+    if (options->retain_bytes_max)
+        printf("%s = %llu\n", names[SETTING_RETAIN_BYTES],
+               (unsigned long long)options->retain_bytes_max);
     printf("%s = %llu\n", names[SETTING_CLIENTS_MAX], (unsigned long long)options->clients_max);
 }

@@ -361,6 +361,7 @@ void start_keeper(const struct options *options, struct keeper *ret_keeper)
     registry->clients_max = options->clients_max;
     registry->client_bytes_max = options->client_bytes_max;
     registry->topic_bytes_max = options->topic_bytes_max;
+    registry->retain_bytes_max = options->retain_bytes_max;
     log_open();
     ret_keeper->registry = registry;
     ret_keeper->drain_ns = options->drain_ns;

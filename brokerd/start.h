@@ -12,6 +12,7 @@ struct options {
     uint64_t drain_ns;
     uint64_t client_bytes_max; /* 0: half of what is available */
     uint64_t topic_bytes_max;  /* 0: none */
+    uint64_t retain_bytes_max; /* 0: as for one client */
     uint64_t clients_max;
 };
 

@@ -39,9 +39,9 @@ def brokerd_reads_its_settings(rig):
     config = Config(rig)
     assert config.settings("") == {"drain": "2", "clients-max": "1024"}
     text = ("# a comment\n\nsocket = /x/y ; here too\ndrain=5\nclient-bytes = 2G\n"
-            "topic-bytes = 1G\nclients-max: 7\n")
+            "topic-bytes = 1G\nretain-bytes = 64M\nclients-max: 7\n")
     wanted = {"socket": "/x/y", "drain": "5", "client-bytes": str(2 << 30),
-              "topic-bytes": str(1 << 30), "clients-max": "7"}
+              "topic-bytes": str(1 << 30), "retain-bytes": str(64 << 20), "clients-max": "7"}
     assert config.settings(text) == wanted
     assert config.settings(text, "--drain", "0", "--clients-max", "8", "--socket", "/z") == {
         **wanted, "drain": "0", "clients-max": "8", "socket": "/z"}
@@ -55,7 +55,7 @@ def brokerd_reads_its_settings(rig):
 def what_brokerd_prints_of_its_settings_is_such_a_file(rig):
     config = Config(rig)
     text = ("socket = /x/y\ndrain = 5\nclient-bytes = 123456\ntopic-bytes = 654321\n"
-            "clients-max = 7\n")
+            "retain-bytes = 77777\nclients-max = 7\n")
     assert config.check(text)[1] == text
 
 
@@ -90,7 +90,7 @@ def a_broker_obeys_its_settings(rig):
     directory.mkdir(mode=0o700)
     path, config = directory / "s", Config(rig)
     config.path.write_text(f"socket = {path}\nclients-max = 3\nclient-bytes = 1M\n"
-                           "topic-bytes = 2M\n")
+                           "topic-bytes = 2M\nretain-bytes = 3M\n")
     env = {name: value for name, value in rig.env.items() if name != "LSHM_SOCKET"}
     done = subprocess.run([str(BROKER), "--config", str(config.path)], env=env, timeout=DEADLINE_S)
     assert done.returncode == 0
@@ -98,6 +98,7 @@ def a_broker_obeys_its_settings(rig):
     assert status["limits"]["clients_max"] == 3, status
     assert status["limits"]["client_bytes_max"] == 1 << 20, status
     assert status["limits"]["topic_bytes_max"] == 2 << 20, status
+    assert status["limits"]["retain_bytes_max"] == 3 << 20, status
     os.kill(status["keeper_pid"], signal.SIGTERM)
     until(lambda: not path.exists(), "it has ended")
 

@@ -436,6 +436,89 @@ static void test_clear__worker_killed__drops_all_of_it(void **state)
     agent_end(&to);
 }
 
+static void restart_broker(char *setting)
+{
+    lst_must(lst_broker_stop(&agent_rig.broker));
+    lst_must(lst_broker_start_with(&agent_rig.broker, agent_rig.fixture->dir, setting));
+}
+
+static void is_refused(struct agent *agent, const char *quota, const char *wish)
+{
+    agent_tell(agent, "pub " TOPIC " payload=1048576 %s", wish);
+    agent_hear_no(agent, "LSHM_EQUOTA");
+    assert_non_null(strstr(agent->line, quota));
+}
+
+/* It counts for its topic; but who takes its place finds room. */
+static void test_retain__quota_of_the_topic__counts_it_until_it_is_superseded(void **state)
+{
+    char setting[] = "--topic-bytes=6M";
+    struct agent from, other;
+
+    (void)state;
+    restart_broker(setting);
+    start_publisher(&from, "slots=1350 retain=3", 0);
+    assert_int_equal(agent_do(&from, "send 0 9 min=1000 max=3000"), 9);
+    agent_end(&from);
+    await_retained(1);
+    agent_start(&other);
+    is_refused(&other, "quota topic-bytes: 4 MiB asked for, 4 MiB owned", "slots=3");
+    is_refused(&other, "quota topic-bytes: 7 MiB asked for", "slots=6 retain=1");
+    join_gets("history=8", 3);
+    (void)agent_do(&other, "pub " TOPIC " payload=1048576 slots=3 retain=1");
+    assert_int_equal(topic_info().retained, 0);
+    join_gets_of("history=8", 0, 1);
+    assert_int_equal(agent_do(&other, "send 0 1 max=3000"), 1);
+    join_gets_of("history=8", 1, 1);
+    agent_end(&other);
+}
+
+/* One that grows asks for its first memory when it has published nothing yet. */
+static void test_retain__quota_of_the_topic__gives_way_to_a_successor_that_grows(void **state)
+{
+    char setting[] = "--topic-bytes=4400K";
+    struct agent from, other;
+
+    (void)state;
+    restart_broker(setting);
+    start_publisher(&from, "slots=1350 retain=3", 0);
+    assert_int_equal(agent_do(&from, "send 0 9 min=1000 max=3000"), 9);
+    agent_end(&from);
+    await_retained(1);
+    agent_start(&other);
+    (void)agent_do(&other, "pub " TOPIC " payload=1048576 memory=4194304 ring=16 retain=1");
+    join_gets_of("history=8", 3, 1);
+    assert_int_equal(agent_do(&other, "send 0 1 min=1048576 max=1048576"), 1);
+    join_gets_of("history=8", 1, 1);
+    agent_end(&other);
+}
+
+/* Over all topics; what was left by a client that is gone counts on. */
+static void test_retain__quota_of_all__names_use_and_fix(void **state)
+{
+    char setting[] = "--retain-bytes=6M";
+    struct agent from, other;
+
+    (void)state;
+    restart_broker(setting);
+    start_publisher(&from, "slots=1350 retain=3", 0);
+    assert_int_equal(agent_do(&from, "send 0 9 min=1000 max=3000"), 9);
+    agent_kill(&from);
+    await_retained(1);
+    agent_start(&other);
+    agent_tell(&other, "pub test/other payload=1048576 slots=3 retain=1");
+    agent_hear_no(&other, "LSHM_EQUOTA");
+    assert_non_null(strstr(other.line, "quota retain-bytes: 4 MiB asked for, 4 MiB owned"));
+    (void)agent_do(&other, "pub test/other payload=1048576 slots=3");
+    (void)agent_do(&other, "pub " TOPIC " payload=1048576 slots=3 retain=1");
+    agent_tell(&other, "pub test/third payload=1048576 slots=3 retain=1");
+    agent_hear_no(&other, "LSHM_EQUOTA");
+    agent_end(&other);
+    agent_start(&other);
+    (void)agent_do(&other, "pub test/third payload=1048576 slots=3 retain=1");
+    agent_end(&other);
+}
+
 static void test_retain__more_than_the_ring_keeps__is_refused(void **state)
 {
     struct agent from;
@@ -471,6 +554,9 @@ static int run(void)
         AGENT_TEST(test_retain__worker_killed__keeps_what_is_retained),
         AGENT_TEST(test_clear__of_a_topic__drops_what_is_retained),
         AGENT_TEST(test_clear__worker_killed__drops_all_of_it),
+        AGENT_TEST(test_retain__quota_of_the_topic__counts_it_until_it_is_superseded),
+        AGENT_TEST(test_retain__quota_of_the_topic__gives_way_to_a_successor_that_grows),
+        AGENT_TEST(test_retain__quota_of_all__names_use_and_fix),
         AGENT_TEST(test_retain__more_than_the_ring_keeps__is_refused),
     };
 

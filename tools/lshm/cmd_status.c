@@ -85,6 +85,7 @@ static void print_json(const struct lshm_broker_status *s)
     json_number(&json, "subscribers_max", s->subscribers_max);
     json_number(&json, "client_bytes_max", s->client_bytes_max);
     json_figure(&json, "topic_bytes_max", s->topic_bytes_max ? s->topic_bytes_max : LSHM_UNKNOWN);
+    json_number(&json, "retain_bytes_max", s->retain_bytes_max);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         json_limit(&json, options[i].name, limit_of(s, i));
     json_end(&json);
@@ -116,8 +117,10 @@ static void print_text(const struct lshm_broker_status *s)
         printf("             at most %s for one topic (brokerd --topic-bytes)\n",
                text_bytes(a, s->topic_bytes_max));
     if (s->retained > 0)
-        printf("retained     %s in what %s publishers left that ended; see lshm topic ls\n",
-               text_bytes(a, s->retained_bytes), text_count(b, s->retained));
+        printf("retained     %s in what %s publishers left that ended (lshm topic ls); at most %s "
+               "(brokerd --retain-bytes)\n",
+               text_bytes(a, s->retained_bytes), text_count(b, s->retained),
+               text_bytes((char[TEXT_FIGURE_BYTES]){ 0 }, s->retain_bytes_max));
     puts("\noption of a port, least, most, default");
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         const struct lshm_limit *limit = limit_of(s, i);

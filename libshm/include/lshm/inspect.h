@@ -69,6 +69,7 @@ struct lshm_broker_status {
     struct lshm_limit retain;        /* of each publisher */
     uint64_t retained;               /* publishers that ended and left messages */
     uint64_t retained_bytes;         /* rings and segments that these lie in */
+    uint64_t retain_bytes_max;       /* of publishers that retain messages or have left some */
 };
 int lshm_inspector_get_status(struct lshm_inspector *inspector, struct lshm_broker_status *status);
 

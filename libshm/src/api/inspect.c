@@ -213,6 +213,7 @@ LSI_API int lshm_inspector_get_status(struct lshm_inspector *inspector,
     s.topic_bytes_max = from->topic_bytes_max;
     s.retained = from->retained;
     s.retained_bytes = from->retained_bytes;
+    s.retain_bytes_max = from->retain_bytes_max;
     s.publishers_max = from->publishers_max;
     s.subscribers_max = from->subscribers_max;
     s.abi_major = inspector->abi_major;

@@ -28,6 +28,7 @@ struct lsi_ctl_status_reply {
     uint64_t topic_bytes_max; /* 0: none */
     uint64_t retained;        /* publishers that ended and left messages */
     uint64_t retained_bytes;
+    uint64_t retain_bytes_max;
     char version[32];
 };
 
