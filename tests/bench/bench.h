@@ -57,6 +57,7 @@ struct bench_cell {
     bool quick;        /* part of --quick */
     char target;       /* letter of the target it decides, or 0 */
     double ratio_max;  /* of that target */
+    double p99_ratio_max; /* likewise, of the 99th percentiles; 0: none */
     uint32_t fan;      /* fanout: subscribers, fanin: publishers; else 0 */
     uint32_t pool_bytes; /* of slots, 0: BENCH_POOL_BYTES */
     bool lossy;        /* fanout: a slow subscriber loses messages, else it holds the publisher */
@@ -207,11 +208,13 @@ uint32_t bench_broker_processes(int32_t *pids, uint32_t most);
 /* Their CPU time so far. */
 uint64_t bench_broker_cpu_ns(void);
 
-/* steady.c, setup.c, crowd.c: what is not a cell. Each returns whether its target is met. */
+/* steady.c, setup.c, crowd.c, stopped.c: what is not a cell. Each returns whether its target is
+ * met. */
 bool bench_steady(const struct bench_options *options);
 bool bench_subscribe(const struct bench_options *options);
 bool bench_idle(const struct bench_options *options);
 bool bench_crowd(const struct bench_options *options);
+bool bench_stopped(const struct bench_options *options);
 
 /* peers.c: the cells of --peers. False if one failed. */
 bool bench_peers(const struct bench_options *options);

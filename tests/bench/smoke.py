@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The adaptors that need nothing but the kernel work, and what they print is valid.
+"""The adaptors that need nothing but the kernel work, and what they print is valid. A subscriber
+that was stopped can account for every message.
 
-Usage: smoke.py BUILD-DIRECTORY. The benchmark must have been built there.
+Usage: smoke.py BUILD-DIRECTORY SECONDS (of the last one, running and stopped). The benchmark must have been built there.
 """
 import json
 import os
@@ -23,6 +24,12 @@ def run(build, only):
 
 def main():
     build = sys.argv[1]
+    output = subprocess.run([os.path.join(build, "tests/bench/lshm-bench"), "--only", "stopped",
+                             "--seconds", sys.argv[2], "--json"],
+                            stdout=subprocess.PIPE, text=True, timeout=300, check=False).stdout
+    row = json.loads(output)
+    assert row["exact"] and row["lost"] > 0 and row["memory_growth_bytes"] <= 256 * 1024, row
+    print(f"stopped: {row}")
     subprocess.run(["ninja", "-C", build, "--quiet"] + ["lshm-peer-" + name for name in PROGRAMS],
                    check=True)
     for only in BENCHES:
