@@ -3,7 +3,8 @@
 """The adaptors that need nothing but the kernel work, and what they print is valid. A subscriber
 that was stopped can account for every message.
 
-Usage: smoke.py BUILD-DIRECTORY SECONDS (of the last one, running and stopped). The benchmark must have been built there.
+Usage: smoke.py BUILD-DIRECTORY SECONDS (it runs, and is stopped, for so long). The benchmark must
+have been built there.
 """
 import json
 import os
