@@ -216,6 +216,17 @@ static void test_broker__quota__named_with_its_option(void **state)
 
 static void test_broker__bad_wishes__refused_and_the_session_goes_on(void **state)
 {
+    static const struct {
+        const char *topic;
+        uint32_t window, holds;
+        int status;
+        const char *text;
+    } subscriptions[] = {
+        {"t", 0, 8, -EINVAL, "window 0 is not in 1"},
+        {"t", LSHM_WINDOW_MAX + 1, 8, -EINVAL, "lshm_subscriber_options.window"},
+        {"t", 8, LSHM_HOLDS_MAX + 1, -EINVAL, "holds 1025 is more than 1024"},
+        {"t/", 8, 8, -LSHM_ENAME, "not a topic name"},
+    };
     struct raw_client client;
     struct lsi_ctl_publisher_open wish;
     uint64_t number;
@@ -238,6 +249,15 @@ static void test_broker__bad_wishes__refused_and_the_session_goes_on(void **stat
     assert_int_equal(raw_publisher_open(&client, wish, &number, NULL), -EOVERFLOW);
     assert_int_equal(raw_port_close(&client, LSI_CTL_SUBSCRIBER_CLOSE, 77), -LSHM_EFOREIGN);
     assert_int_equal(raw_link(&client, LSI_CTL_LINK_LEAVE, 77, 1), -LSHM_EFOREIGN);
+    for (size_t i = 0; i < sizeof(subscriptions) / sizeof(subscriptions[0]); i++) {
+        struct lsi_ctl_subscriber_open open = {
+            .header.type = LSI_CTL_SUBSCRIBER_OPEN,
+            .window = subscriptions[i].window, .holds = subscriptions[i].holds};
+
+        memcpy(open.topic, subscriptions[i].topic, strlen(subscriptions[i].topic));
+        assert_int_equal(raw_call(&client, &open, sizeof(open)), subscriptions[i].status);
+        assert_non_null(strstr(client.packet.refusal.text, subscriptions[i].text));
+    }
     assert_int_equal(raw_subscriber_open(&client, "t", 0, &number), 0);
     raw_close(&client);
 }
