@@ -110,6 +110,34 @@ static void test_histogram__percentiles__are_within_12_percent(void **state)
     assert_true(lshm_histogram_quantile(&histogram, 1) == UINT64_MAX);
 }
 
+static void test_histogram__sums__keep_counts_and_maximum(void **state)
+{
+    struct lshm_histogram early = { 0 }, late = { 0 }, sum;
+
+    (void)state;
+    for (uint64_t value = 1; value <= 100; value++)
+        lshm_histogram_add(value <= 50 ? &early : &late, value);
+    sum = early;
+    lshm_histogram_merge(&sum, &late);
+    assert_int_equal(lshm_histogram_count(&sum), 100);
+    assert_int_equal(sum.max, 100);
+    assert_in_range(lshm_histogram_quantile(&sum, 0.5), 51, 57);
+    assert_in_range(lshm_histogram_quantile(&sum, 0.99), 100, 100);
+    assert_int_equal(lshm_histogram_quantile(&sum, 0), 1);
+    lshm_histogram_subtract(&sum, &early);
+    assert_int_equal(lshm_histogram_count(&sum), 50);
+    assert_int_equal(sum.max, 100);
+    sum = late;
+    lshm_histogram_subtract(&sum, &late);
+    assert_int_equal(lshm_histogram_count(&sum), 0);
+    assert_int_equal(sum.max, 0);
+    assert_int_equal(lshm_histogram_quantile(&sum, 0.5), 0);
+    sum = early; /* the largest came before: no more is known than its bucket */
+    lshm_histogram_add(&sum, 20);
+    lshm_histogram_subtract(&sum, &early);
+    assert_int_equal(sum.max, 21);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_meter__window__keeps_the_last),
         cmocka_unit_test(test_meter__nothing__has_no_rate),
         cmocka_unit_test(test_histogram__percentiles__are_within_12_percent),
+        cmocka_unit_test(test_histogram__sums__keep_counts_and_maximum),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
