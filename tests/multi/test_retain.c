@@ -18,6 +18,7 @@
 #define LATEST 4 /* LSHM_SUBSCRIBER_LATEST */
 #define INFOS 64
 #define ROUNDS 10
+#define MANY 120
 #define WORKER_ROUNDS 4 /* the keeper takes its time between workers */
 
 static struct lshm_inspector *look(void)
@@ -81,7 +82,7 @@ static void join_gets_of(const char *options, int count, int publishers_left)
 
     agent_start(&to);
     (void)agent_do(&to, "sub " TOPIC " %s", options);
-    assert_int_equal(agent_do(&to, "take 0 100 ms=0"), count);
+    assert_int_equal(agent_do(&to, "take 0 1000 ms=0"), count);
     assert_int_equal(agent_do(&to, "none 0"), 0);
     assert_int_equal(agent_do(&to, "sstat 0 taken"), count);
     assert_int_equal(agent_do(&to, "sstat 0 lost") + agent_do(&to, "sstat 0 ahead"), 0);
@@ -322,6 +323,30 @@ static void test_retain__of_several_publishers__is_each_ones(void **state)
     join_gets("history=8", 1);
 }
 
+/* More rings than a newcomer has cells for, or may get descriptors of at a time. */
+static void test_retain__of_many_publishers__reaches_a_newcomer(void **state)
+{
+    struct agent from, to;
+
+    (void)state;
+    agent_start(&from);
+    for (int i = 0; i < MANY; i++) {
+        (void)agent_do(&from, "pub " TOPIC " payload=3000 ring=4 slots=4 retain=1");
+        assert_int_equal(agent_do(&from, "send %d 2 max=3000", i), 2);
+    }
+    agent_kill(&from);
+    await_retained(MANY);
+    agent_start(&to);
+    agent_tell(&to, "sub " TOPIC " history=1");
+    agent_rig_kill_worker();
+    assert_int_equal(agent_hear(&to), 0);
+    assert_int_equal(agent_do(&to, "take 0 %d", MANY), MANY);
+    assert_int_equal(agent_do(&to, "none 0"), 0);
+    assert_int_equal(agent_do(&to, "sstat 0 lost"), 0);
+    agent_end(&to);
+    join_gets("history=9", MANY);
+}
+
 /* What the last messages do not lie in goes back once nobody reads it, and is not charged. */
 static void test_retain__segments_without_a_last_message__go_back(void **state)
 {
@@ -550,6 +575,7 @@ static int run(void)
         AGENT_TEST(test_retain__superseded__once_another_has_published),
         AGENT_TEST(test_retain__another_that_leaves_nothing__supersedes_nothing),
         AGENT_TEST(test_retain__of_several_publishers__is_each_ones),
+        AGENT_TEST(test_retain__of_many_publishers__reaches_a_newcomer),
         AGENT_TEST(test_retain__segments_without_a_last_message__go_back),
         AGENT_TEST(test_retain__worker_killed__keeps_what_is_retained),
         AGENT_TEST(test_clear__of_a_topic__drops_what_is_retained),
