@@ -13,7 +13,9 @@
  * the dead ring: its board gets a closing floor beyond each entry whose hold
  * counts no more.  A slot that A finds free counts as rewritten at once.  What
  * the broker stores is in memory at once, in its order.  With FORWARDED F has
- * forwarded everything and is dead when the run begins.
+ * forwarded everything and is dead when the run begins.  With BROKER_DIES the
+ * broker's worker is killed once, at any step between F's death and GONE; the
+ * next one has what is recorded (D is admitted), and what is in memory.
  *
  * Assertions (numbers: doc/design.md, section 4)
  *   I4_window      what C or D has in its window is not rewritten by A
@@ -28,6 +30,11 @@
  *   commit word ..               ORPHAN until C, and D, are past it
  *   horizon .. drop              the same, D starts behind it
  *   drop .. version              A's copy of the table ends with the bit
+ * The broker's worker dies ...
+ *   DEAD .. ORPHAN               the next one does all of it again
+ *   looks .. mask                it looks again
+ *   mask .. mask, GONE           it goes on from the mask in the row
+ *   record of D .. answer        D asks again; what D may read is kept meanwhile
  */
 
 #ifndef MSGS
@@ -113,7 +120,12 @@ proctype Origin()
 #ifdef MUT_ROW_LAST
         read_f_table();
 #endif
+#ifdef MUT_G5
+        seen_mask = LD(A, MASK);
+        seen_row = LD(A, ROWF);
+#else
         d_step { seen_row = LD(A, ROWF); seen_mask = LD(A, MASK) }; /* covers: G5 */
+#endif
         seen_curf = LD(A, CURF);                        /* covers: G1 */
 #ifndef MUT_ROW_LAST
         read_f_table();
@@ -341,6 +353,7 @@ end:
 
 byte mask, tried;
 bit buried, admitted, toldc;
+bit killed, replaced;   /* its worker, once */
 
 /* May a reader of the dead ring still read entry k?  After a first look it looks again when the
  * answer, by a glance, is no. */
@@ -401,59 +414,100 @@ inline check_hold(k)
     pins = 0
 }
 
+/* What F committed: nobody stores in its ring any more. */
+inline read_ring()
+{
+    final = 0;
+    do :: final < MSGS && mem[CW(final)] -> final++ :: else -> break od
+}
+
+/* The row goes last: a worker that finds it LIVE does all of it again. */
+inline bury()
+{
+    atomic {
+        read_ring();
+        mask = 0;
+        for (g : 0 .. MSGS - 1) {
+            if
+            :: g < final && mem[HOLDF(g)] -> mask = mask | BIT(g)
+            :: else
+            fi
+        }
+        g = 0
+    };
+#ifdef MUT_GONE
+    mask = 0;
+#endif
+    mem[FINALC] = final;
+    mem[DEADC] = 1;
+#if defined(LOSSY) && !defined(MUT_NO_FLOOR_C)
+    mem[FLOORC] = final;                        /* closed to a lossy reader at once */
+#endif
+#ifdef MUT_MASK_LATE
+    mem[ROWF] = (mask == 0 -> GONE : ORPHAN);
+    mem[MASK] = mask
+#else
+    mem[MASK] = mask;
+    mem[ROWF] = (mask == 0 -> GONE : ORPHAN)
+#endif
+}
+
+/* D is in the drain check first; what counts no more is closed before D hears of the ring. */
+inline admit()
+{
+#ifndef MUT_ADMIT_LATE
+    admitted = 1;
+#endif
+    atomic {
+        n = final;
+        do :: n > 0 && (mask & BIT(n - 1)) -> n-- :: else -> break od;
+#ifdef MUT_NO_FLOOR
+        if :: mask != 0 -> n = 0 :: else fi             /* GONE only */
+#endif
+    };
+    atomic { mem[FLOORD] = n; n = 0 };
+    reply = 1;
+#ifdef MUT_ADMIT_LATE
+    admitted = 1
+#endif
+}
+
 proctype Broker()
 {
     byte n;
     bit pins;
+    {
+again:
 end:
-    do
-    :: GONE_FOR_GOOD(F) && !buried ->
-        atomic {
-            final = 0;
-            do :: final < MSGS && mem[CW(final)] -> final++ :: else -> break od;
-            for (g : 0 .. MSGS - 1) {
-                if
-                :: g < final && mem[HOLDF(g)] -> mask = mask | BIT(g)
-                :: else
-                fi
-            }
-            g = 0
-        };
-#ifdef MUT_GONE
-        mask = 0;
-#endif
-        atomic {
-            mem[FINALC] = final;
-            mem[DEADC] = 1;
-            mem[MASK] = mask;
-            mem[ROWF] = (mask == 0 -> GONE : ORPHAN)
-        };
-#if defined(LOSSY) && !defined(MUT_NO_FLOOR_C)
-        mem[FLOORC] = final;                    /* closed to a lossy reader at once */
-#endif
-        buried = 1
+        do
+        :: GONE_FOR_GOOD(F) && mem[ROWF] == LIVE -> bury(); buried = 1
 #ifndef MUT_NEVER_CLEARED
-    CHECKS(0)
+        CHECKS(0)
 #if MSGS > 1
-    CHECKS(1)
+        CHECKS(1)
 #endif
 #endif
 #ifndef NO_JOINER
-    :: buried && !admitted ->
-        /* What counts no more is closed to D before it hears of the ring. */
-        atomic {
-            n = final;
-            do :: n > 0 && (mask & BIT(n - 1)) -> n-- :: else -> break od;
-            g = 0;
-#ifdef MUT_NO_FLOOR
-            if :: mask != 0 -> n = 0 :: else fi         /* GONE only */
+        :: buried && !reply -> admit()
 #endif
-        };
-        atomic { mem[FLOORD] = n; n = 0; admitted = 1; reply = 1 }
+        :: GONE_FOR_GOOD(C) && !toldc && !buried -> atomic { toldc = 1; mem[ROWC] = GONE }
+        od
+    } unless { killed };
+    /* The next worker has what is recorded and what its predecessor stored. */
+    atomic {
+        killed = 0;
+        n = 0; pins = 0; tried = 0;
+        buried = (mem[ROWF] != LIVE);
+        if
+#ifdef MUT_FORGETS
+        :: buried -> mask = 0
+#else
+        :: buried -> read_ring(); mask = (mem[ROWF] == ORPHAN -> mem[MASK] : 0)
 #endif
-    :: GONE_FOR_GOOD(C) && !toldc && !buried ->
-        atomic { toldc = 1; mem[ROWC] = GONE }
-    od
+        :: !buried -> mask = 0; final = 0
+        fi
+    };
+    goto again
 }
 
 proctype Kernel()
@@ -465,6 +519,9 @@ end:
     drain(D)
 #ifndef NO_KILL
     :: !dead[F] && !finished[F] -> dead[F] = 1
+#endif
+#ifdef BROKER_DIES
+    :: atomic { !replaced && GONE_FOR_GOOD(F) && mem[ROWF] != GONE -> replaced = 1; killed = 1 }
 #endif
 #ifdef KILL_C
     :: atomic { !dead[C] && !finished[C] -> dead[C] = 1; outc = 0; kept = 0 }

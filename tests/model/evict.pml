@@ -271,6 +271,9 @@ proctype Reader()
 #endif
         do
         :: !told_evicted && pos - low < WINDOW && pos < MSGS ->
+#ifdef MUT_C3
+            d = LD(R, BOARD);
+#endif
             c = LD(R, CW(pos));                     /* covers: C1 */
             if
             :: c <= pos -> break
@@ -288,7 +291,11 @@ proctype Reader()
                 fi
             :: c > pos + 1 ->                       /* lapped: why? */
                 atomic {
-                    told_evicted = LD(R, BOARD);
+#ifdef MUT_C3
+                    told_evicted = d;
+#else
+                    told_evicted = LD(R, BOARD);        /* covers: C3 */
+#endif
                     CHECK(I9_evicted, told_evicted);
                     told_evicted = 1
                 }
