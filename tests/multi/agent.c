@@ -119,15 +119,27 @@ static void do_attach(const char *arguments)
     (void)snprintf(path, sizeof path, "%s", word(arguments, 0));
     options.timeout_ns = agent_option(arguments, "timeout_ms", 0) * AGENT_MS;
     r = lshm_context_open(&options, &error, &agent_context);
-    if (r < 0)
+    if (r < 0) {
         agent_no(r, error.text);
-    else
-        agent_ok((long long)lshm_context_get_client(agent_context));
+        return;
+    }
+    agent_ledger_open(path);
+    agent_ok((long long)lshm_context_get_client(agent_context));
+}
+
+static bool all_add_up(void)
+{
+    for (size_t i = 0; i < reader_count; i++)
+        if (readers[i]->port && !agent_reader_adds_up(readers[i]))
+            return false;
+    return true;
 }
 
 static void do_detach(const char *arguments)
 {
     (void)arguments;
+    if (!all_add_up())
+        return;
     lshm_context_close(agent_context);
     agent_context = NULL;
     writer_count = reader_count = 0;
@@ -155,6 +167,7 @@ static void do_pub(const char *arguments)
     int r;
 
     options.wait_ns = wait_ms < 0 ? -1 : wait_ms * AGENT_MS;
+    writer->record = agent_ledger_add(word(arguments, 0));
     r = lshm_publisher_open(agent_context, word(arguments, 0), &options, &error, &writer->port);
     if (r < 0 || writer_count == PORTS) {
         agent_no(r, error.text);
@@ -178,15 +191,20 @@ static void do_sub(const char *arguments)
     };
     struct agent_reader *reader = calloc(1, sizeof *reader);
     struct lshm_error error = { 0 };
-    int r = lshm_subscriber_open(agent_context, word(arguments, 0), &options, &error,
-                                 &reader->port);
+    int r;
 
+    (void)snprintf(reader->topic, sizeof reader->topic, "%s", word(arguments, 0));
+    agent_ledger_note(reader->topic, &reader->before);
+    r = lshm_subscriber_open(agent_context, reader->topic, &options, &error, &reader->port);
+    agent_ledger_note(reader->topic, &reader->after);
     if (r < 0 || reader_count == PORTS) {
         agent_no(r, error.text);
         free(reader);
         return;
     }
     reader->loses = options.flags & LSHM_SUBSCRIBER_LATEST;
+    reader->hears_all = (options.flags & LSHM_SUBSCRIBER_NO_LOCAL) == 0;
+    reader->history = options.history;
     readers[reader_count] = reader;
     agent_ok((long long)reader_count++);
 }
@@ -204,6 +222,8 @@ static void do_close_sub(const char *arguments)
 {
     struct agent_reader *reader = agent_reader_at(arguments, 0);
 
+    if (!agent_reader_adds_up(reader))
+        return;
     lshm_subscriber_close(reader->port);
     reader->port = NULL;
     agent_ok(0);
@@ -321,6 +341,7 @@ static void do_churn(const char *arguments)
     char name[64];
 
     (void)snprintf(name, sizeof name, "%.63s", topic);
+    agent_ledger_spoil(name);
     for (uint64_t i = 0; i < count; i++) {
         struct lshm_publisher *publisher = NULL;
         struct lshm_subscriber *subscriber = NULL;
@@ -412,6 +433,10 @@ static int agent(int argc, char **argv)
         run_command(line);
         if (lst_say(answer) < 0)
             return 1;
+    }
+    if (!all_add_up()) {
+        (void)fprintf(stderr, "# %s\n", answer);
+        return 1;
     }
     lshm_context_close(agent_context);
     return 0;

@@ -10,6 +10,8 @@
  * Every message that agents send says what it is: user[0] is its number in its port, user[1] its
  * port's key and its length, and the payload follows from these. Who takes one checks all of it,
  * and that each publisher's messages come one after the other; gaps only where it may lose some.
+ * When it closes a subscription, or ends, what that took, lost and has ahead must be what agents
+ * have published since it joined (agent_ledger.h).
  *
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
  *   attach PATH timeout_ms=                detach          reattach PATH COUNT

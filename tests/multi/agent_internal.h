@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent.h"
+#include "agent_ledger.h"
 
 #define AGENT_RINGS 256
 #define AGENT_KEPT_MAX 512
@@ -16,6 +17,7 @@ struct agent_writer {
     struct lshm_publisher *port;
     uint64_t key;
     uint64_t sent;
+    int record; /* in the ledger */
 };
 
 /* What a subscriber has seen of one publisher. */
@@ -28,6 +30,11 @@ struct agent_ring {
 struct agent_reader {
     struct lshm_subscriber *port;
     bool loses;
+    bool excused; /* it was told of something that it does not get, or not now */
+    bool hears_all; /* also this process */
+    uint64_t history;
+    char topic[128];
+    struct agent_ledger_note before, after; /* it was opened */
     uint64_t gaps; /* messages missed between two of one publisher */
     struct agent_ring rings[AGENT_RINGS];
     size_t ring_count;
@@ -50,6 +57,12 @@ uint64_t agent_number(const char *arguments, int place);
 struct agent_writer *agent_writer_at(const char *arguments, int place);
 struct agent_reader *agent_reader_at(const char *arguments, int place);
 uint64_t agent_now_ns(clockid_t clock);
+
+/*
+ * What it took, lost and has ahead is what the ledger says was published since it was opened; the
+ * causes of its losses make up all of them. Else false, and the answer says what is wrong.
+ */
+bool agent_reader_adds_up(struct agent_reader *reader);
 
 /* Commands of agent_stream.c. */
 void agent_send(const char *arguments);

@@ -5,18 +5,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent.h"
+#include "agent_ledger.h"
 
 struct agent_rig agent_rig;
 
+/* Beside the broker's socket, where agents look for it. */
+static void ledger_path(char *path, size_t path_bytes)
+{
+    const char *socket = agent_rig.broker.socket_path;
+
+    (void)snprintf(path, path_bytes, "%.*s/" AGENT_LEDGER, (int)(strrchr(socket, '/') - socket),
+                   socket);
+}
+
 static int set_up(int (*directory)(void **state), void **state)
 {
+    char path[256];
+
     if (directory(state) < 0)
         return -1;
     agent_rig.fixture = *state;
     lst_must(lst_broker_start(&agent_rig.broker, agent_rig.fixture->dir));
-    return 0;
+    ledger_path(path, sizeof path);
+    return mknod(path, S_IFREG | 0600, 0);
 }
 
 int agent_setup(void **state)
@@ -31,8 +46,11 @@ int agent_setup_in_tmp(void **state)
 
 int agent_teardown(void **state)
 {
+    char path[256];
     int r = 0;
 
+    ledger_path(path, sizeof path);
+    (void)unlink(path);
     if (agent_rig.broker.process.pid != 0) {
         r = lst_broker_stop(&agent_rig.broker);
         if (r < 0)

@@ -119,6 +119,7 @@ void agent_send(const char *arguments)
         }
         for (int i = 0; i < got; i++)
             prepare(writer, &m[i]);
+        agent_ledger_announce(writer->record, writer->sent);
         got = lshm_publisher_publish_batch(writer->port, m, (size_t)got);
         if (got < 0) {
             agent_no(got, "publish");
@@ -126,6 +127,7 @@ void agent_send(const char *arguments)
         }
         for (int i = 0; i < got; i++)
             writer->sent -= m[i].seq == LSHM_SEQ_NONE;
+        agent_ledger_done(writer->record, writer->sent);
         sent += (uint64_t)got;
     }
     agent_ok((long long)sent);
@@ -154,6 +156,8 @@ static int take_some(struct agent_reader *reader, struct lshm_message *m, size_t
             agent_refused(got, "take");
         if (got == -LSHM_EEVICTED)
             reader->loses = true;
+        if (got < 0 && got != -LSHM_EHELD)
+            reader->excused = true;
         for (int i = 0; i < got; i++)
             if (check(reader, &m[i]) < 0)
                 return -1;
@@ -287,7 +291,9 @@ static void exchange(const char *arguments, int is_first)
             r = lshm_publisher_loan(writer->port, 8 + i % 300, &m);
             if (r == 0) {
                 prepare(writer, &m);
+                agent_ledger_announce(writer->record, writer->sent);
                 r = lshm_publisher_publish(writer->port, &m);
+                agent_ledger_done(writer->record, writer->sent);
             }
         } else {
             r = take_some(reader, &m, 1, agent_now_ns(CLOCK_MONOTONIC) + 20 * 1000 * AGENT_MS);
