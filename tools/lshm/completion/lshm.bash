@@ -32,7 +32,11 @@ _lshm() {
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --socket) ((i++)) ;;
+        --socket | --file | --chunk | --line-max | --rate | --count | --slots | --memory-max | \
+            --numa-node | --ring | --wait | --stall | --history | --retain | --wait-subscribers | \
+            --limit | --timeout | --window | --interval | --duration)
+            ((i++))
+            ;;
         -*) ;;
         *)
             if [[ -z $command ]]; then
