@@ -146,6 +146,13 @@ static void do_detach(const char *arguments)
     agent_ok(0);
 }
 
+static uint64_t spin_ns(const char *arguments)
+{
+    long long ms = agent_option(arguments, "spin_ms", 0);
+
+    return ms < 0 ? UINT64_MAX : (uint64_t)(ms * AGENT_MS);
+}
+
 static void do_pub(const char *arguments)
 {
     struct lshm_publisher_options options = {
@@ -167,6 +174,7 @@ static void do_pub(const char *arguments)
     int r;
 
     options.wait_ns = wait_ms < 0 ? -1 : wait_ms * AGENT_MS;
+    options.spin_ns = spin_ns(arguments);
     writer->record = agent_ledger_add(word(arguments, 0));
     r = lshm_publisher_open(agent_context, word(arguments, 0), &options, &error, &writer->port);
     if (r < 0 || writer_count == PORTS) {
@@ -187,6 +195,7 @@ static void do_sub(const char *arguments)
         .holds = (uint32_t)agent_option(arguments, "holds", 0),
         .flags = (uint32_t)agent_option(arguments, "flags", 0),
         .queue_limit = (uint32_t)agent_option(arguments, "limit", 0),
+        .spin_ns = spin_ns(arguments),
         .history = (uint32_t)agent_option(arguments, "history", 0),
     };
     struct agent_reader *reader = calloc(1, sizeof *reader);

@@ -16,8 +16,8 @@
  * Commands. P and S are the numbers that pub and sub answered; names with = have a default.
  *   attach PATH timeout_ms=                detach          reattach PATH COUNT
  *   pub TOPIC payload= memory= ring= slots= entry= wait_ms= loans= key= flags= history=
- *       retain= stall_ms=                                                        close_pub P
- *   sub TOPIC window= holds= flags= limit= history=                                close_sub S
+ *       retain= stall_ms= spin_ms=                                               close_pub P
+ *   sub TOPIC window= holds= flags= limit= history= spin_ms=                       close_sub S
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT: TEXT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
  *                                          `last`, counted from 0; answers how many

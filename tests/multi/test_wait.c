@@ -245,6 +245,36 @@ static void test_subscriber__that_has_just_joined__looks_often_for_a_while(void 
     agent_end(&to);
 }
 
+/* The least and the greatest time that may be asked for; a newcomer that slept would look often. */
+static void test_wait__spinning__takes_no_more_cpu_than_its_knob(void **state)
+{
+    struct agent from, to, full;
+    long long before;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    agent_start(&full);
+    (void)agent_do(&from, "pub test/spin");
+    (void)agent_do(&to, "sub test/spin spin_ms=10");
+    assert_true(agent_do(&to, "sleep 0 ms=500") < IDLE_CPU_US);
+    (void)agent_do(&to, "close_sub 0");
+    (void)agent_do(&to, "sub test/full spin_ms=-1");
+    (void)agent_do(&full, "pub test/full ring=4 wait_ms=500 spin_ms=10");
+    (void)agent_do(&to, "none 1");
+    before = agent_do(&to, "blocked");
+    (void)agent_do(&to, "sleep 1 ms=300");
+    assert_in_range(agent_do(&to, "blocked") - before, 0, 5); /* 30, if it slept */
+    assert_int_equal(agent_do(&full, "send 0 4 max=8"), 4);
+    before = agent_do(&full, "cpu");
+    agent_tell(&full, "send 0 1 max=8");
+    agent_hear_no(&full, "LSHM_EAGAIN");
+    assert_true(agent_do(&full, "cpu") - before < IDLE_CPU_US);
+    agent_end(&from);
+    agent_end(&full);
+    agent_end(&to);
+}
+
 /* One reader is stopped; what another one does to its holds must not keep the publisher awake. */
 static void test_publisher__waiting_for_a_stopped_reader__sleeps(void **state)
 {
@@ -442,6 +472,7 @@ static int run(void)
         AGENT_TEST(test_wait_any__of_three__finds_each_in_its_turn),
         AGENT_TEST(test_subscriber__left_alone__wakes_once_a_second),
         AGENT_TEST(test_subscriber__that_has_just_joined__looks_often_for_a_while),
+        AGENT_TEST(test_wait__spinning__takes_no_more_cpu_than_its_knob),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
         AGENT_TEST(test_subscriber__waiting_in_slices_without_a_broker__is_told_in_time),
         AGENT_TEST(test_subscriber__polling_without_a_broker__is_told_in_time),

@@ -54,6 +54,11 @@ static inline uintptr_t lsi_thread(void)
 {
     return (uintptr_t)&lsi_thread_mark;
 }
+/* Of the option: the greatest ends after every deadline, and added to a time it is still one. */
+static inline uint64_t lsi_spin_ns(uint64_t spin_ns)
+{
+    return spin_ns < INT64_MAX ? spin_ns : INT64_MAX;
+}
 uint64_t lsi_now_ns(void);
 uint64_t lsi_now_coarse_ns(void);
 /* A line run of a part, or NULL when it is not inside (or the part not mapped). */

@@ -302,7 +302,7 @@ static int open_checked(struct lshm_publisher *publisher, const char *topic,
     publisher->loans_max = o->loans_max;
     publisher->wait_ns = o->wait_ns;
     publisher->stall_ns = o->stall_ns;
-    publisher->spin_ns = o->spin_ns;
+    publisher->spin_ns = lsi_spin_ns(o->spin_ns);
     publisher->flags = o->flags;
     publisher->numa_node = o->numa_node;
     pthread_mutex_lock(&context->control);

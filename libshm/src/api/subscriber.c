@@ -173,7 +173,7 @@ LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic
     subscriber->flags = given.flags;
     subscriber->queue_limit = given.queue_limit;
     subscriber->history = given.history;
-    subscriber->spin_ns = given.spin_ns;
+    subscriber->spin_ns = lsi_spin_ns(given.spin_ns);
     subscriber->owner = lsi_thread();
     STAILQ_INIT(&subscriber->incoming);
     pthread_mutex_init(&subscriber->release_lock, NULL);
