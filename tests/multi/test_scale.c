@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <lshm/inspect.h>
+
 #include "agent.h"
 
 #define MANY 1000
@@ -210,6 +212,33 @@ static void test_sessions__beyond_the_limit__are_refused_by_its_name(void **stat
         lshm_context_close(contexts[i]);
 }
 
+static uint64_t region_bytes(void)
+{
+    struct lshm_context_options options = { .size = sizeof options,
+                                            .socket = agent_rig.broker.socket_path };
+    struct lshm_broker_status status = { .size = sizeof status };
+    struct lshm_inspector *inspector;
+
+    assert_int_equal(lshm_inspector_open(&options, NULL, &inspector), 0);
+    assert_int_equal(lshm_inspector_get_status(inspector, &status), 0);
+    lshm_inspector_close(inspector);
+    return status.region_bytes;
+}
+
+/* Its control region and its board, in shared memory. */
+static void test_client__idle__has_64_kib_at_most(void **state)
+{
+    struct lshm_context *contexts[10];
+    uint64_t before = region_bytes();
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        contexts[i] = attach();
+    assert_in_range(region_bytes() - before, 1, UINT64_C(10) * 64 * 1024);
+    for (int i = 0; i < 10; i++)
+        lshm_context_close(contexts[i]);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +246,7 @@ static int run(void)
         AGENT_TEST(test_topic__with_a_thousand_subscribers__reaches_all),
         AGENT_TEST(test_topics__by_the_thousand__each_bring_their_own),
         AGENT_TEST(test_processes__by_the_hundred_or_thousand__are_all_reached),
+        AGENT_TEST(test_client__idle__has_64_kib_at_most),
         AGENT_TEST(test_sessions__beyond_the_limit__are_refused_by_its_name),
     };
 
