@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "ctl/geometry.h"
+#include "forward.h"
 #include "grant.h"
 #include "latency.h"
 #include "lines.h"
@@ -186,6 +187,9 @@ void link_leave(struct broker *broker, struct link *link)
         link->subscriber->pending_count--;
     }
     record_set_state(&link->record->record, LINK_LEFT);
+    if (link->publisher->client &&
+        record_state(&link->publisher->client->record->record) == CLIENT_DEAD)
+        broker->is_burial_due = 1; /* it may wait for this reader */
 }
 
 static void give_lines(struct link *link)
@@ -212,6 +216,7 @@ void link_free(struct broker *broker, struct link *link)
     struct subscriber *subscriber = link->subscriber;
 
     link_leave(broker, link);
+    forward_end(broker, link, 0);
     roster_free_reader(link);
     give_lines(link);
     LIST_REMOVE(link, of_publisher);

@@ -413,6 +413,11 @@ void publisher_release_region(struct broker *broker, struct publisher *publisher
 {
     if (!*region)
         return;
+    if ((*region)->record->port != publisher_number(broker, publisher)) {
+        region_unpin(broker, *region); /* another publisher's */
+        *region = NULL;
+        return;
+    }
     if (publisher->client)
         publisher->client->bytes -= (*region)->record->bytes;
     region_release(broker, *region);
@@ -485,8 +490,10 @@ void publisher_free_if_drained(struct broker *broker, struct publisher *publishe
         return;
     }
     release_regions(broker, publisher);
-    if (publisher->client)
+    if (publisher->client) {
+        broker->is_burial_due |= record_state(&publisher->client->record->record) == CLIENT_DEAD;
         LIST_REMOVE(publisher, of_client);
+    }
     publisher->client = NULL;
     table_give(&broker->tables[TABLE_PUBLISHERS], publisher->record);
 }

@@ -139,6 +139,7 @@ struct publisher_record {
     uint64_t grow_id;      /* the last request for a segment, and its number */
     uint32_t grow_number;
     uint32_t segment_states[LSI_CTL_SEGMENTS];
+    uint64_t source_links[LSI_CTL_SEGMENTS]; /* foreign ones: where their messages come from */
 };
 
 enum subscriber_state {

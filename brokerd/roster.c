@@ -326,7 +326,7 @@ void roster_evict_reader(struct broker *broker, struct link *link)
     outbox_look(broker, link->subscriber->client);
 }
 
-void roster_evict_row(struct broker *broker, struct link *link)
+static void change_row(struct broker *broker, struct link *link, uint64_t from, uint64_t to)
 {
     struct publisher *publisher = link->publisher;
     struct lshm_board_publisher *board = board_record(publisher);
@@ -340,11 +340,22 @@ void roster_evict_row(struct broker *broker, struct link *link)
         return;
     /* RLX: the broker's own last value. */
     state = lsi_load_relaxed(&row->state);
-    if ((state & LSHM_ROW_STATE_MASK) != LSHM_ROW_LIVE)
+    if (!(UINT64_C(1) << (state & LSHM_ROW_STATE_MASK) & from))
         return;
-    set_row_state(row, state >> LSHM_ROW_GENERATION_SHIFT, LSHM_ROW_EVICTED);
+    set_row_state(row, state >> LSHM_ROW_GENERATION_SHIFT, to);
     bump_version(board);
     outbox_look(broker, publisher->client);
+}
+
+void roster_evict_row(struct broker *broker, struct link *link)
+{
+    change_row(broker, link, UINT64_C(1) << LSHM_ROW_LIVE, LSHM_ROW_EVICTED);
+}
+
+void roster_orphan_row(struct broker *broker, struct link *link)
+{
+    change_row(broker, link, UINT64_C(1) << LSHM_ROW_LIVE | UINT64_C(1) << LSHM_ROW_EVICTED,
+               LSHM_ROW_ORPHAN);
 }
 
 void roster_end_reader(struct broker *broker, struct link *link)

@@ -28,6 +28,8 @@ void roster_end_row(struct broker *broker, struct link *link);
 /* The reader's line says EVICTED, and a LOOK; the row says EVICTED, the version, and a LOOK. */
 void roster_evict_reader(struct broker *broker, struct link *link);
 void roster_evict_row(struct broker *broker, struct link *link);
+/* Its reader is dead, and a ring of its own may name what it holds: row ORPHAN. */
+void roster_orphan_row(struct broker *broker, struct link *link);
 /* Private half after a change of worker. */
 int roster_mark_row(struct publisher *publisher, struct link *link);
 /* The lines go back: the publisher has ended. */

@@ -7,6 +7,7 @@
 #include <lshm/error.h>
 
 #include "ctl/geometry.h"
+#include "forward.h"
 #include "memory.h"
 #include "os/memory.h"
 #include "outbox.h"
@@ -79,7 +80,7 @@ static void tell(struct broker *broker, struct link *link, uint32_t number)
                                 .fd = -1,
                                 .acknowledge = ACKNOWLEDGE_SEGMENT,
                                 .number = push.link,
-                                .segment = push.layout.region};
+                                .segment = push.layout.region * LSI_CTL_SEGMENTS + number};
 
     if (link->subscriber->client)
         outbox_put(broker, link->subscriber->client, &outgoing);
@@ -115,15 +116,14 @@ void segment_tell_all(struct broker *broker, struct link *link)
     }
 }
 
-void segment_acknowledge(struct link *link, uint64_t region)
+void segment_acknowledge(struct link *link, uint64_t segment)
 {
     const struct lsi_ctl_geometry *geometry = &link->publisher->record->geometry;
-    uint32_t i;
+    const uint32_t number = (uint32_t)(segment % LSI_CTL_SEGMENTS);
 
-    for (i = geometry->segment_count; i < LSI_CTL_SEGMENTS; i++) {
-        if (geometry->segments[i].region == region)
-            link->record->segments_acknowledged |= bit_of(i);
-    }
+    if (number >= geometry->segment_count &&
+        geometry->segments[number].region == segment / LSI_CTL_SEGMENTS)
+        link->record->segments_acknowledged |= bit_of(number);
 }
 
 static void fill_reply(struct broker *broker, const struct publisher *publisher, uint32_t type,
@@ -147,7 +147,7 @@ static void answer(struct broker *broker, struct publisher *publisher)
     outbox_reply(broker, publisher->client, &reply, sizeof(reply));
 }
 
-static void open_segment(struct broker *broker, struct publisher *publisher, uint32_t number)
+void segment_open(struct broker *broker, struct publisher *publisher, uint32_t number)
 {
     struct link *link;
 
@@ -201,7 +201,7 @@ static int advance(struct broker *broker, struct publisher *publisher)
     if (get_state(publisher, number) == SEGMENT_CREATED && !is_sealed)
         return send_memory(broker, publisher, number);
     if (get_state(publisher, number) == SEGMENT_CREATED)
-        open_segment(broker, publisher, number);
+        segment_open(broker, publisher, number);
     answer(broker, publisher);
     return 0;
 }
@@ -327,29 +327,48 @@ void segment_drop_left(struct broker *broker, struct publisher *publisher)
     }
 }
 
-void segment_remove(struct broker *broker, struct client *client,
-                    const struct lsi_ctl_segment_end *request)
+void segment_leave(struct broker *broker, struct publisher *publisher, uint32_t number)
 {
-    struct publisher *publisher = publisher_find(broker, request->port);
     struct link *link;
-    uint32_t number;
 
-    if (!publisher || publisher->client != client)
-        return;
-    number = find_region(publisher, request->region);
-    if (number == LSI_CTL_SEGMENTS)
-        return;
-    if (get_state(publisher, number) == SEGMENT_CREATED) {
-        forget(broker, publisher, number);
-        return;
-    }
-    /* If we die before: the request is there still. Behind: the successor tells the readers. */
+    /* If we die before: what led to it is there still. Behind: the successor tells the readers. */
     set_state(publisher, number, SEGMENT_LEAVING);
     LIST_FOREACH (link, &publisher->links, of_publisher) {
         if (link->record->segments_sent & bit_of(number))
             tell(broker, link, number);
     }
     segment_drop_left(broker, publisher);
+}
+
+void segment_remove(struct broker *broker, struct client *client,
+                    const struct lsi_ctl_segment_end *request)
+{
+    struct publisher *publisher = publisher_find(broker, request->port);
+    uint32_t number;
+
+    if (!publisher || publisher->client != client)
+        return;
+    number = find_region(publisher, request->region);
+    if (number == LSI_CTL_SEGMENTS || publisher->record->geometry.segments[number].is_foreign)
+        return;
+    if (get_state(publisher, number) == SEGMENT_CREATED) {
+        forget(broker, publisher, number);
+        return;
+    }
+    segment_leave(broker, publisher, number);
+}
+
+/* By another number, too: of a ring of views. */
+static int has_region(const struct link *link, uint64_t region)
+{
+    uint32_t i;
+
+    for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
+        if (link->publisher->record->geometry.segments[i].region == region &&
+            link->record->segments_sent & bit_of(i))
+            return 1;
+    }
+    return 0;
 }
 
 void segment_left(struct broker *broker, struct client *client,
@@ -360,12 +379,15 @@ void segment_left(struct broker *broker, struct client *client,
 
     if (!link || link->subscriber->client != client)
         return;
-    number = find_region(link->publisher, request->region);
-    if (number == LSI_CTL_SEGMENTS || get_state(link->publisher, number) != SEGMENT_LEAVING)
+    number = request->number;
+    if (link->publisher->record->geometry.segments[number].region != request->region ||
+        get_state(link->publisher, number) != SEGMENT_LEAVING)
         return;
     link->record->segments_acknowledged &= ~bit_of(number);
     link->record->segments_sent &= ~bit_of(number);
     roster_write_segments(broker, link);
+    if (!has_region(link, request->region))
+        forward_end(broker, link, request->region);
     segment_drop_left(broker, link->publisher);
 }
 
@@ -391,7 +413,9 @@ void segment_rebuild(struct broker *broker, struct publisher *publisher)
     for (i = publisher->record->geometry.segment_count; i < LSI_CTL_SEGMENTS; i++) {
         const uint32_t state = get_state(publisher, i);
 
-        if (state == SEGMENT_FREE || (state != SEGMENT_CREATED && !publisher->segments[i]))
+        if (publisher->record->geometry.segments[i].is_foreign && state != SEGMENT_FREE)
+            forward_rebuild(broker, publisher, i);
+        else if (state == SEGMENT_FREE || (state != SEGMENT_CREATED && !publisher->segments[i]))
             forget(broker, publisher, i);
     }
 }

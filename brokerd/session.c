@@ -13,6 +13,7 @@
 #include "client.h"
 #include "ctl/error.h"
 #include "evict.h"
+#include "forward.h"
 #include "inspect.h"
 #include "latency.h"
 #include "link.h"
@@ -264,6 +265,9 @@ static void handle_port(struct broker *broker, struct client *client,
         break;
     case LSI_CTL_SEGMENT_REMOVE:
         segment_remove(broker, client, &packet->segment_end);
+        break;
+    case LSI_CTL_SEGMENT_IMPORT:
+        forward_import(broker, client, &packet->segment_import);
         break;
     case LSI_CTL_SEGMENT_LEFT:
         segment_left(broker, client, &packet->segment_end);

@@ -318,6 +318,7 @@ static void run(struct broker *broker)
 
         for (i = 0; i < count; i++)
             dispatch(broker, &events[i]);
+        reaper_bury_drained(broker);
         if (broker->is_keeper_dead)
             end(broker);
         if (broker->registry->drain_deadline_ns != 0) /* said while we waited for an answer */

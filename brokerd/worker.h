@@ -78,6 +78,7 @@ struct client {
     struct parts control;
     struct outbox outbox;
     uint64_t bytes;             /* charged to its quota */
+    uint64_t stamp;             /* see reaper.c */
 };
 
 struct topic {
@@ -155,6 +156,7 @@ struct broker {
     int is_accept_paused;
     int is_draining;
     int is_send_retry_due;       /* descriptors in flight were too many: try again soon */
+    int is_burial_due;           /* a dead client waits for its ring to be drained: look */
     int is_keeper_dead;
 };
 

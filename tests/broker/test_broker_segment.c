@@ -78,7 +78,8 @@ static int teardown(void **state)
 /* Neither request has an answer: that of the one behind it says that the broker has seen it. */
 static void say(struct raw_client *client, uint32_t type, uint64_t port, uint64_t region)
 {
-    struct lsi_ctl_segment_end end = {.header.type = type, .port = port, .region = region};
+    struct lsi_ctl_segment_end end = {
+        .header.type = type, .port = port, .region = region, .number = region == rig.grown};
 
     assert_int_equal(raw_send(client, &end, sizeof(end)), 0);
     assert_true(raw_worker_pid(client) > 0);
@@ -162,8 +163,38 @@ static void test_broker__removed_segment__stays_until_its_reader_leaves_it(void 
     assert_true(add_segment(&rig.writer, rig.publisher) != rig.grown);
 }
 
+static int import(struct raw_client *client, uint64_t publisher, uint64_t link, uint64_t region)
+{
+    struct lsi_ctl_segment_import request = {.header.type = LSI_CTL_SEGMENT_IMPORT,
+                                             .publisher = publisher,
+                                             .link = link,
+                                             .region = region};
+
+    return raw_call(client, &request, sizeof(request));
+}
+
+/* Only what comes through a link of its own, into a ring of its own. */
+static void test_broker__import_of_what_is_not_read__is_refused(void **state)
+{
+    const uint64_t link = rig.reader.rings[0].push.link;
+    uint64_t own;
+
+    (void)state;
+    assert_int_equal(raw_publisher_open(&rig.reader, raw_publisher_wish("v"), &own, NULL), 0);
+    assert_int_equal(import(&rig.reader, rig.publisher, link, rig.grown), -LSHM_EFOREIGN);
+    assert_int_equal(import(&rig.stranger, rig.other, link, rig.grown), -LSHM_EFOREIGN);
+    assert_int_equal(import(&rig.reader, own, link + 1, rig.grown), -LSHM_EFOREIGN);
+    assert_int_equal(import(&rig.reader, own, link, rig.stranger.memory[1].region),
+                     -LSHM_ELIMIT);
+    assert_int_equal(import(&rig.reader, own, link, 0), -LSHM_ELIMIT);
+    assert_int_equal(import(&rig.reader, own, link, rig.grown), 0);
+    assert_int_equal(import(&rig.reader, own, link, rig.grown), 0);
+    assert_int_equal(import(&rig.reader, own, link, rig.made), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    TEST(test_broker__import_of_what_is_not_read__is_refused),
     TEST(test_broker__remove_of_anothers_segment__nothing_happens),
     TEST(test_broker__remove_of_what_is_no_grown_segment__nothing_happens),
     TEST(test_broker__left_of_a_segment_that_stays__nothing_happens),

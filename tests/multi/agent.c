@@ -282,7 +282,8 @@ static void do_pstat(const char *arguments)
         { "unmapped", s.unmapped },   { "slots", s.slots },     { "free", s.slots_free },
         { "loaned", s.slots_loaned }, { "window", s.slots_window }, { "limbo", s.slots_limbo },
         { "quarantine", s.slots_quarantine }, { "dropped", s.dropped },
-        { "evicted", s.evicted },
+        { "evicted", s.evicted },   { "forwarded", s.forwarded },
+        { "copies", s.forward_copies }, { "views", s.views },
     };
 
     if (r < 0)
@@ -406,6 +407,7 @@ static const struct {
     { "pstat", do_pstat }, { "sstat", do_sstat }, { "churn", do_churn },
     { "any", do_any }, { "sleep", do_sleep }, { "send", agent_send },
     { "take", agent_take }, { "grab", agent_grab }, { "drop", agent_drop },
+    { "pass", agent_pass },
     { "intact", agent_intact }, { "none", agent_none }, { "ping", agent_ping },
     { "pong", agent_pong }, { "gaps", agent_gaps }, { "slow", agent_slow },
     { "poll", agent_poll }, { "reattach", do_reattach },

@@ -21,6 +21,7 @@
  *   send P COUNT min= max= batch=          COUNT messages; refused: "no ERROR COUNT-SENT: TEXT"
  *   take S COUNT ms= batch= shuffle= last=  checks and releases COUNT messages, or up to message
  *                                          `last`, counted from 0; answers how many
+ *   pass P S COUNT ms=                    forwards COUNT messages of S by P, whole
  *   grab S COUNT ms=                       takes COUNT messages and keeps them
  *   drop S N                               releases the N messages grabbed first
  *   intact S                               checks the kept ones again; answers how many

@@ -67,6 +67,7 @@ bool agent_reader_adds_up(struct agent_reader *reader);
 /* Commands of agent_stream.c. */
 void agent_send(const char *arguments);
 void agent_take(const char *arguments);
+void agent_pass(const char *arguments);
 void agent_grab(const char *arguments);
 void agent_drop(const char *arguments);
 void agent_intact(const char *arguments);

@@ -212,6 +212,39 @@ void agent_take(const char *arguments)
     agent_ok((long long)taken);
 }
 
+void agent_pass(const char *arguments)
+{
+    struct agent_writer *writer = agent_writer_at(arguments, 0);
+    struct agent_reader *reader = agent_reader_at(arguments, 1);
+    uint64_t count = agent_number(arguments, 2), passed = 0;
+    uint64_t deadline = deadline_of(arguments);
+    struct lshm_message m;
+
+    while (passed < count) {
+        struct lshm_slice slice = { 0 };
+        int r = take_some(reader, &m, 1, deadline);
+
+        if (r < 0)
+            return;
+        if (r == 0)
+            break;
+        slice.length = m.length;
+        memcpy(slice.user, m.user, sizeof slice.user);
+        agent_ledger_announce(writer->record, writer->sent + 1);
+        r = lshm_publisher_forward(writer->port, reader->port, &m, &slice, 1);
+        writer->sent += r == 1;
+        agent_ledger_done(writer->record, writer->sent);
+        if (r == 1)
+            r = lshm_subscriber_release(reader->port, &m);
+        if (r < 0) {
+            agent_refused(r, "%llu", (unsigned long long)passed);
+            return;
+        }
+        passed++;
+    }
+    agent_ok((long long)passed);
+}
+
 void agent_grab(const char *arguments)
 {
     struct agent_reader *reader = agent_reader_at(arguments, 0);

@@ -43,6 +43,7 @@ static const struct sample requests[] = {
     {LSI_CTL_SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0},
     {LSI_CTL_WATCH, sizeof(struct lsi_ctl_watch), 0},
     {LSI_CTL_TOPIC_CLEAR, sizeof(struct lsi_ctl_topic_clear), 0},
+    {LSI_CTL_SEGMENT_IMPORT, sizeof(struct lsi_ctl_segment_import), 0},
 };
 
 #define REPLY_TO(type) (LSI_CTL_##type | LSI_CTL_REPLY)
@@ -72,6 +73,7 @@ static const struct sample answers[] = {
     {LSI_CTL_PUSH_SEGMENT_GONE, sizeof(struct lsi_ctl_push_segment), 0},
     {REPLY_TO(WATCH), sizeof(struct lsi_ctl_header), 0},
     {REPLY_TO(TOPIC_CLEAR), sizeof(struct lsi_ctl_topic_clear_reply), 0},
+    {REPLY_TO(SEGMENT_IMPORT), sizeof(struct lsi_ctl_segment_reply), 0},
 };
 
 static void plan(struct lsi_ctl_geometry *geometry)
@@ -123,6 +125,7 @@ static void fill(const struct sample *sample)
         packet.push_part.bytes = 4096;
         break;
     case REPLY_TO(SEGMENT_ADD):
+    case REPLY_TO(SEGMENT_IMPORT):
     case LSI_CTL_SEGMENT_MEMORY:
         packet.segment_reply.layout = segment;
         break;
@@ -253,6 +256,8 @@ static void test_codec__bad_fields__refused(void **state)
         FLAW(&answers[16], lsi_ctl_push_channel, flags, 2),
         FLAW(&answers[16], lsi_ctl_push_channel, reserved, 1),
         FLAW(&requests[16], lsi_ctl_segment_add, reserved, 1),
+        FLAW(&requests[18], lsi_ctl_segment_end, number, LSI_CTL_SEGMENTS),
+        FLAW(&requests[18], lsi_ctl_segment_end, reserved, 1),
         FLAW(&requests[20], lsi_ctl_topic_clear, topic, 'x'),
         FLAW(&answers[19], lsi_ctl_segment_reply, number, LSI_CTL_SEGMENTS),
         FLAW(&answers[20], lsi_ctl_segment_reply, reserved, 1),

@@ -135,7 +135,7 @@ static void test_geometry__check__refuses_what_sticks_out(void **state)
     REFUSED(bad.segments[0].slot_bytes = UINT64_MAX & ~(uint64_t)63);
     REFUSED(bad.segments[0].slot_bytes = UINT64_C(1) << 63); /* times 10 is 0 */
     REFUSED(bad.segments[0].pages = LSI_CTL_PAGES_HUGETLB + 1);
-    REFUSED(bad.segments[0].reserved = 1);
+    REFUSED(bad.segments[0].is_foreign = 2);
     REFUSED(bad.segments[0].slot_count += 3);
     REFUSED(bad.segments[0].slot_count = UINT32_MAX);
     REFUSED(bad.segments[0].slot_count = 0);

@@ -195,6 +195,35 @@ int lshm_publisher_abort_batch(struct lshm_publisher *publisher, struct lshm_mes
 /* Copies `length` bytes into a loan and publishes it. */
 int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length);
 /*
+ * FORWARD  Publishes parts of a sample, each as a message of its own, with no copy: its readers get
+ * the memory that the sample is in, which its first publisher has back when none of them and of
+ * their readers uses it any more. The sample stays to be released, at any time. A chain may have
+ * any length. What the sample's publisher and this one's readers may keep is the subscriber's
+ * `holds`; a part is copied, and counted, when that is used up, or the sample was small enough to
+ * be copied anyway, or this publisher retains messages. Its history counts against `holds`.
+ *
+ * The publisher, and all subscribers whose samples it forwards, are used by one thread at a time,
+ * all of them together. Views come back in calls of theirs; a port that is closed with some stays
+ * until they are back, or its context is closed. When the process ends, they stay until they are
+ * read.
+ */
+struct lshm_slice {
+    uint64_t offset;    /* in the sample */
+    uint64_t length;
+    uint64_t user[2];
+    uint32_t flags;     /* the application's upper bits */
+    uint32_t schema;
+    uint64_t seq;       /* set: its number among this publisher's messages */
+};
+/*
+ * How many were published, or the error of the first: as loan, and −LSHM_ESTALE, −LSHM_EFOREIGN
+ * (also: not of one context), −EINVAL (a slice is not inside), −LSHM_EHELD (to be copied, and too
+ * large for this publisher).
+ */
+int lshm_publisher_forward(struct lshm_publisher *publisher, struct lshm_subscriber *subscriber,
+                           const struct lshm_message *sample, struct lshm_slice *slices,
+                           size_t count);
+/*
  * 1 when a loan would not have to wait, 0 when that did not happen in time; −LSHM_ENOSLOT,
  * −LSHM_EGONE, −EDEADLK as above. With slots it waits for one, also when the next message would fit
  * an entry.
@@ -224,6 +253,9 @@ struct lshm_publisher_statistics {
     uint64_t joined;         /* readers that get what is published from now on */
     uint64_t dropped;        /* messages dropped for want of room, with DROP_NEWEST */
     uint64_t evicted;        /* subscribers that lost their place */
+    uint64_t forwarded;      /* of published: parts of samples */
+    uint64_t forward_copies; /* of those, copied */
+    uint64_t views;          /* of those, in use by readers or on their way */
 };
 int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
                                   struct lshm_publisher_statistics *statistics);

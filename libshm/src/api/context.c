@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "api/forward.h"
 #include "api/internal.h"
 #include "os/barrier.h"
 #include "api/session.h"
@@ -270,10 +271,12 @@ LSI_API void lshm_context_close(struct lshm_context *context)
 
     if (context == NULL || context->magic != LSI_CONTEXT_MAGIC || lsi_context_forked(context))
         return;
-    while (!LIST_EMPTY(&context->publishers))
-        lshm_publisher_close(LIST_FIRST(&context->publishers));
+    while (!LIST_EMPTY(&context->publishers)) {
+        lsi_publisher_return_loans(LIST_FIRST(&context->publishers));
+        lsi_publisher_end(LIST_FIRST(&context->publishers));
+    }
     while (!LIST_EMPTY(&context->subscribers))
-        lshm_subscriber_close(LIST_FIRST(&context->subscribers));
+        lsi_subscriber_end(LIST_FIRST(&context->subscribers));
     pthread_mutex_lock(&context->control);
     lsi_control_send(context, &bye, sizeof bye);
     pthread_mutex_unlock(&context->control);

@@ -105,6 +105,7 @@ void lsi_link_destroy(struct lsi_link *link)
     free(window->free_samples);
     free(window->free_holds);
     free(link->blocks);
+    free(link->views);
     free(link->segment_of);
     free(link);
 }

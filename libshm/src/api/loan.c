@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "api/forward.h"
 #include "api/internal.h"
 #include "core/handle.h"
 
@@ -173,7 +174,7 @@ static uint64_t watch_stalls(struct lshm_publisher *publisher)
     return lsi_publisher_watch_stalls(publisher, gain);
 }
 
-static void store_waiting(struct lshm_publisher *publisher, bool waiting)
+void lsi_publisher_store_waiting(struct lshm_publisher *publisher, bool waiting)
 {
     struct lsi_publication *p = &publisher->publication;
     struct lshm_ring *ring = p->writer.ring;
@@ -221,11 +222,11 @@ static int wait_for_room(struct lshm_publisher *publisher, uint64_t length, int6
         uint64_t until = watch_stalls(publisher);
 
         publisher->lacks_slot = publisher_lacks_slot(publisher);
-        store_waiting(publisher, true);
+        lsi_publisher_store_waiting(publisher, true);
         /* The sleep's own fence (S1) stands between the waiting word and its look. */
         woken = lsi_wait(publisher->context, lsi_publisher_ready, publisher, &publisher->alone,
                          until < deadline ? until : deadline);
-        store_waiting(publisher, false);
+        lsi_publisher_store_waiting(publisher, false);
         r = make_room(publisher, length, ret_segment);
     }
     return r == -LSHM_EAGAIN && woken < 0 ? woken : r;
@@ -242,7 +243,7 @@ static int get_room(struct lshm_publisher *publisher, uint64_t length, uint32_t 
     if (LSI_LIKELY(r == 0)) {
         if (LSI_UNLIKELY(publisher->wants_room)) {
             publisher->wants_room = false;
-            store_waiting(publisher, false);
+            lsi_publisher_store_waiting(publisher, false);
         }
         return 0;
     }
@@ -257,7 +258,7 @@ static int get_room(struct lshm_publisher *publisher, uint64_t length, uint32_t 
         if (publisher->context->polled) {
             publisher->wants_room = true;
             publisher->lacks_slot = publisher_lacks_slot(publisher);
-            store_waiting(publisher, true);
+            lsi_publisher_store_waiting(publisher, true);
             lsi_wait_arm(publisher->context);
         }
     }
@@ -457,6 +458,8 @@ LSI_HOT void publish_one(struct lshm_publisher *publisher, uint32_t index, struc
     }
     if (loan->slot == LSI_SLOT_NONE)
         d.flags |= LSHM_ENTRY_INLINE;
+    else if (LSI_UNLIKELY(loan->slot & LSI_SLOT_VIEW))
+        lsi_forward_describe(publisher, loan->slot, &d);
     else
         d.handle = lsi_handle(1 + lsi_slot_segment(loan->slot),
                               p->slots.generations[lsi_slots_at(&p->slots, loan->slot)],
@@ -567,18 +570,6 @@ LSI_API int lshm_publisher_abort(struct lshm_publisher *publisher, struct lshm_m
     int r = lshm_publisher_abort_batch(publisher, message, 1);
 
     return r < 0 ? r : 0;
-}
-
-LSI_API int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length)
-{
-    struct lshm_message message;
-    int r = lshm_publisher_loan(publisher, length, &message);
-
-    if (r < 0)
-        return r;
-    if (length > 0)
-        memcpy(message.data, data, length);
-    return lshm_publisher_publish(publisher, &message);
 }
 
 LSI_API int lshm_publisher_wait(struct lshm_publisher *publisher, int64_t timeout_ns)

@@ -23,6 +23,7 @@
 #include <lshm/abi.h>
 #include <lshm/lshm.h>
 
+#include "api/views.h"
 #include "base/atomic.h"
 #include "base/compiler.h"
 #include "base/counter.h"
@@ -189,6 +190,10 @@ struct lshm_publisher {
     uint64_t evict_asked_ns;
     bool wants_room;            /* a loan was refused while the descriptor is polled */
     bool lacks_slot;            /* it waits for a slot, not for room in the ring */
+    struct lsi_views views;
+    struct lsi_forwarder_list sources;
+    bool sleeps_with_views;     /* its waiting word says so */
+    bool closing;               /* closed, but its readers have views */
     uint32_t busy;              /* debug builds: in use by a thread */
 };
 
@@ -231,6 +236,7 @@ struct lsi_link {
     struct lsi_ring_reader reader;
     struct lsi_window window;
     unsigned char *blocks;          /* (B + H) private blocks of inline_bytes */
+    uint16_t *views;                /* (B + H) by sample: views of it * 2, + 1: released. NULL */
     uint8_t *segment_of;            /* (B + H) by sample: where its payload is */
     uint32_t inline_bytes;
     bool may_block;                 /* the publisher sleeps for room */
@@ -276,6 +282,8 @@ struct lshm_subscriber {
     pthread_mutex_t release_lock;   /* other threads' releases against links that go */
     uint64_t released;              /* list of releases by other threads (release.c) */
     struct lsi_account before;      /* of links that have left */
+    struct lsi_forwarder_list forwarders;
+    bool closing;                   /* closed, but messages of it are forwarded still */
     uint32_t next_in_set;           /* the first of a set that is waited for: where to look first */
     struct lsi_alone alone;
     uint32_t busy;

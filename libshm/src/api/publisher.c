@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/forward.h"
 #include "api/internal.h"
 #include "ctl/geometry.h"
 #include "ctl/topic.h"
@@ -252,6 +253,7 @@ static void publisher_free(struct lshm_publisher *publisher)
 {
     struct lsi_publication *p = &publisher->publication;
 
+    lsi_forward_free_publisher(publisher);
     lsi_roster_clear(&p->roster);
     if (publisher->ring.base != NULL)
         lsi_memory_unmap(publisher->ring.base, publisher->ring.bytes);
@@ -340,17 +342,12 @@ LSI_API int lshm_publisher_open(struct lshm_context *context, const char *topic,
     return 0;
 }
 
-LSI_API void lshm_publisher_close(struct lshm_publisher *publisher)
+void lsi_publisher_end(struct lshm_publisher *publisher)
 {
     struct lsi_ctl_port_close request = { .header = { .type = LSI_CTL_PUBLISHER_CLOSE } };
-    struct lshm_context *context;
+    struct lshm_context *context = publisher->context;
     struct lsi_ctl_packet reply;
 
-    if (publisher == NULL || publisher->magic != LSI_PUBLISHER_MAGIC ||
-        lsi_context_forked(publisher->context))
-        return;
-    context = publisher->context;
-    lsi_publisher_return_loans(publisher);
     pthread_mutex_lock(&context->control);
     LIST_REMOVE(publisher, entry);
     request.port = publisher->number;
@@ -358,6 +355,28 @@ LSI_API void lshm_publisher_close(struct lshm_publisher *publisher)
     lsi_ctl_close_fds(&reply, 0);
     pthread_mutex_unlock(&context->control);
     publisher_free(publisher);
+}
+
+LSI_API void lshm_publisher_close(struct lshm_publisher *publisher)
+{
+    if (publisher == NULL || publisher->magic != LSI_PUBLISHER_MAGIC ||
+        lsi_context_forked(publisher->context))
+        return;
+    lsi_publisher_return_loans(publisher);
+    if (!lsi_forward_delays_publisher(publisher))
+        lsi_publisher_end(publisher);
+}
+
+LSI_API int lshm_publisher_send(struct lshm_publisher *publisher, const void *data, size_t length)
+{
+    struct lshm_message message;
+    int r = lshm_publisher_loan(publisher, length, &message);
+
+    if (r < 0)
+        return r;
+    if (length > 0)
+        memcpy(message.data, data, length);
+    return lshm_publisher_publish(publisher, &message);
 }
 
 static uint64_t count_joined(const struct lsi_roster *roster)
@@ -382,6 +401,7 @@ LSI_API int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
     const uint64_t *in_state;
 
     LSI_ENTER(publisher, LSI_PUBLISHER_MAGIC);
+    lsi_forward_look(publisher);
     p = &publisher->publication;
     if (lsi_roster_changed(&p->roster) || p->roster.unmapped > 0)
         lsi_roster_sync(&p->roster);
@@ -392,6 +412,9 @@ LSI_API int lshm_publisher_get_statistics(struct lshm_publisher *publisher,
     s.refused = publisher->refused;
     s.dropped = publisher->dropped;
     s.evicted = p->roster.evictions;
+    s.forwarded = publisher->views.forwarded;
+    s.forward_copies = publisher->views.copied;
+    s.views = publisher->views.count - publisher->views.free_count;
     s.readers = p->roster.active_count;
     s.joined = count_joined(&p->roster);
     s.unmapped = p->roster.unmapped;

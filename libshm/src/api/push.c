@@ -109,7 +109,7 @@ static void take_ring(struct lshm_context *context, const struct lsi_ctl_packet 
 
     if (subscriber == NULL || lsi_subscriber_knows(subscriber, push->push_ring.link))
         return;
-    r = lsi_link_create(context, subscriber, push, &link);
+    r = subscriber->closing ? -LSHM_ECLOSED : lsi_link_create(context, subscriber, push, &link);
     if (r == 0)
         STAILQ_INSERT_TAIL(&subscriber->incoming, link, entry);
     else

@@ -7,6 +7,7 @@
  * allocated, and a sample can be on the list only once. The list is drained at the subscription's
  * next call.
  */
+#include "api/forward.h"
 #include "api/internal.h"
 #include "api/token.h"
 
@@ -58,8 +59,7 @@ static int find_sample(const struct lshm_subscriber *subscriber, const struct ls
     return r < 0 ? r : is_out(*ret_link, m, ret_sample) ? 0 : -LSHM_ESTALE;
 }
 
-/* After releases on a link: moves the cursor, wakes a publisher that waits. */
-static void settle(struct lsi_link *link, bool dropped)
+void lsi_link_settle(struct lsi_link *link, bool dropped)
 {
     struct lsi_window *window = &link->window;
     bool all_released = window->position - window->cursor == window->released_ahead;
@@ -85,6 +85,14 @@ static inline bool is_own(struct lshm_subscriber *subscriber, const struct lsi_l
         return true;
     lsi_subscriber_drain_released(subscriber);
     return is_out(link, m, ret_sample);
+}
+
+int lsi_subscriber_find(struct lshm_subscriber *subscriber, const struct lshm_message *m,
+                        struct lsi_link **ret_link, uint32_t *ret_sample)
+{
+    int r = find_link(subscriber, m->token, ret_link);
+
+    return r < 0 ? r : is_own(subscriber, *ret_link, m, ret_sample) ? 0 : -LSHM_ESTALE;
 }
 
 /* Messages of the only ring in the order in which they were taken: how many. */
@@ -126,7 +134,7 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
             if (r < 0)
                 break;
             if (link != NULL)
-                settle(link, dropped);
+                lsi_link_settle(link, dropped);
             link = next;
             dropped = false;
             which = m[done].token >> 32;
@@ -136,10 +144,10 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
             break;
         }
         dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
-        lsi_window_release(&link->window, sample);
+        lsi_link_release(link, sample);
     }
     if (link != NULL)
-        settle(link, dropped);
+        lsi_link_settle(link, dropped);
     return done > 0 ? (int)done : r;
 }
 
@@ -200,11 +208,11 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
         /* RLX: after L2. */
         node = lsi_load_relaxed(&s->pending) - 1;
         if (is_out)
-            lsi_window_release(&link->window, sample);
+            lsi_link_release(link, sample);
         /* ORD L4 release -> L5: who can put it on the list again finds its next generation. */
         lsi_store_release(&s->pending, 0);
         if (is_out)
-            settle(link, held);
+            lsi_link_settle(link, held);
     }
 }
 

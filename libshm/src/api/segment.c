@@ -41,31 +41,25 @@ static struct lsi_link *find_link(struct lshm_context *context, uint64_t number)
     return link;
 }
 
-static bool is_queued(const struct lsi_link *link, uint64_t region, bool is_gone)
+static bool is_queued(const struct lsi_link *link, uint32_t number, uint64_t region, bool is_gone)
 {
     const struct lsi_arrival *arrival;
 
     STAILQ_FOREACH(arrival, &link->arrivals, entry)
-        if (arrival->layout.region == region && arrival->is_gone == is_gone)
-            return true;
-    return false;
-}
-
-static bool is_adopted(const struct lsi_link *link, uint64_t region)
-{
-    for (uint32_t i = 0; i < LSI_CTL_SEGMENTS; i++)
-        if (link->geometry.segments[i].region == region)
+        if (arrival->number == number && arrival->layout.region == region &&
+            arrival->is_gone == is_gone)
             return true;
     return false;
 }
 
 /* With control held. */
-static void say_left(struct lsi_link *link, uint64_t region)
+static void say_left(struct lsi_link *link, uint32_t number, uint64_t region)
 {
     struct lsi_ctl_segment_end message = {
         .header = { .type = LSI_CTL_SEGMENT_LEFT },
         .port = link->number,
         .region = region,
+        .number = number,
     };
 
     lsi_control_send(link->subscriber->context, &message.header, sizeof message);
@@ -93,15 +87,17 @@ static void tell(struct lshm_subscriber *subscriber, int failed)
 }
 
 /* A new worker repeats what it does not know to have come. */
-static bool is_repeated(struct lsi_link *link, uint64_t region, bool is_gone)
+static bool is_repeated(struct lsi_link *link, uint32_t number, uint64_t region, bool is_gone)
 {
-    if (is_queued(link, region, is_gone))
+    bool is_adopted = link->geometry.segments[number].region == region;
+
+    if (is_queued(link, number, region, is_gone))
         return true;
     if (!is_gone)
-        return is_adopted(link, region);
-    if (is_adopted(link, region) || is_queued(link, region, false))
+        return is_adopted;
+    if (is_adopted || is_queued(link, number, region, false))
         return false;
-    say_left(link, region);
+    say_left(link, number, region);
     return true;
 }
 
@@ -112,7 +108,7 @@ void lsi_segment_take(struct lshm_context *context, struct lsi_ctl_packet *push)
     bool is_gone = message->header.type == LSI_CTL_PUSH_SEGMENT_GONE;
     struct lsi_arrival *arrival;
 
-    if (link == NULL || is_repeated(link, message->layout.region, is_gone))
+    if (link == NULL || is_repeated(link, message->number, message->layout.region, is_gone))
         return;
     arrival = calloc(1, sizeof *arrival);
     if (arrival == NULL) {
@@ -153,7 +149,7 @@ static bool see_to(struct lsi_link *link, struct lsi_arrival *arrival)
         lsi_memory_unmap(part->base, part->bytes);
         *part = (struct lsi_part){ 0 };
         *layout = (struct lsi_ctl_segment){ 0 };
-        say_left(link, arrival->layout.region);
+        say_left(link, arrival->number, arrival->layout.region);
         return true;
     }
     if (part->base != NULL ||

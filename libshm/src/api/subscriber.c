@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/forward.h"
 #include "api/internal.h"
 #include "core/histogram.h"
 #include "ctl/topic.h"
@@ -110,6 +111,7 @@ static void subscriber_free(struct lshm_subscriber *subscriber)
         STAILQ_REMOVE_HEAD(&subscriber->incoming, entry);
         lsi_link_destroy(link);
     }
+    lsi_forward_free_subscriber(subscriber);
     pthread_mutex_destroy(&subscriber->release_lock);
     free(subscriber->links);
     subscriber->magic = 0;
@@ -202,20 +204,27 @@ LSI_API int lshm_subscriber_open(struct lshm_context *context, const char *topic
     return 0;
 }
 
-/* Nothing is used any more through any cell. Samples still out are given up: their memory goes. */
-static void close_cells(struct lshm_subscriber *subscriber)
+/* Nothing is used any more through any cell. Samples still out are given up: their memory goes.
+ * But views of them stay held: false, there are some. */
+static bool close_cells(struct lshm_subscriber *subscriber)
 {
+    bool has_views = false;
+
     for (uint32_t i = 0; i < subscriber->links_count; i++) {
         struct lsi_link *link = subscriber->links[i];
 
         if (link == NULL)
             continue;
         for (uint32_t k = 0; k < link->window.window + link->window.holds; k++)
-            if (link->window.samples[k].state == LSI_SAMPLE_HELD)
-                lsi_window_release(&link->window, k);
+            if (link->window.samples[k].state == LSI_SAMPLE_HELD) {
+                has_views |= link->views != NULL && link->views[k] > 1;
+                if (link->views == NULL || link->views[k] < 2)
+                    lsi_window_release(&link->window, k);
+            }
         lsi_cell_close(link->window.cell);
         lsi_link_notify(link);
     }
+    return !has_views;
 }
 
 static void reset_cells(struct lshm_subscriber *subscriber)
@@ -233,21 +242,20 @@ static void reset_cells(struct lshm_subscriber *subscriber)
         lsi_cell_reset(link->window.cell, subscriber->holds);
 }
 
-LSI_API void lshm_subscriber_close(struct lshm_subscriber *subscriber)
+/* With views the broker is not told: it learns of the end with that of the context, and looks
+ * after what they are of. */
+void lsi_subscriber_end(struct lshm_subscriber *subscriber)
 {
     struct lsi_ctl_port_close request = { .header = { .type = LSI_CTL_SUBSCRIBER_CLOSE } };
     struct lsi_ctl_link reset = { .header = { .type = LSI_CTL_LINK_RESET } };
-    struct lshm_context *context;
-    struct lsi_ctl_packet reply;
+    struct lshm_context *context = subscriber->context;
+    bool has_views = !close_cells(subscriber);
+    struct lsi_ctl_packet reply = { .fd_count = 0 };
 
-    if (subscriber == NULL || subscriber->magic != LSI_SUBSCRIBER_MAGIC ||
-        lsi_context_forked(subscriber->context))
-        return;
-    context = subscriber->context;
-    close_cells(subscriber);
     pthread_mutex_lock(&context->control);
     request.port = reset.subscriber = subscriber->number;
-    if (lsi_control_request(context, &request.header, sizeof request, &reply, NULL) == 0) {
+    if (!has_views &&
+        lsi_control_request(context, &request.header, sizeof request, &reply, NULL) == 0) {
         reset_cells(subscriber);
         lsi_control_send(context, &reset.header, sizeof reset);
     }
@@ -255,4 +263,13 @@ LSI_API void lshm_subscriber_close(struct lshm_subscriber *subscriber)
     LIST_REMOVE(subscriber, entry);
     pthread_mutex_unlock(&context->control);
     subscriber_free(subscriber);
+}
+
+LSI_API void lshm_subscriber_close(struct lshm_subscriber *subscriber)
+{
+    if (subscriber == NULL || subscriber->magic != LSI_SUBSCRIBER_MAGIC ||
+        lsi_context_forked(subscriber->context))
+        return;
+    if (!lsi_forward_delays_subscriber(subscriber))
+        lsi_subscriber_end(subscriber);
 }

@@ -3,6 +3,7 @@
  * Waiting for messages: of one subscriber, or of the first of several that has some. A set of one
  * and a set of many are the same: spin, sleep (wait.c), look at each.
  */
+#include "api/forward.h"
 #include "api/internal.h"
 
 struct set {
@@ -102,7 +103,11 @@ static int wait_for_message(struct set *set, int64_t timeout_ns)
         now = lsi_now_ns();
     }
     do {
-        int woken = lsi_wait(subscriber->context, any_is_ready, set, &set->last->alone,
+        int woken;
+
+        for (size_t i = 0; i < set->count; i++)
+            lsi_forward_sleep(set->items[i]);
+        woken = lsi_wait(subscriber->context, any_is_ready, set, &set->last->alone,
                              deadline);
 
         if ((index = find(set, lsi_subscriber_has)) < set->count)

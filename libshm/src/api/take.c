@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking: what a subscription's rings have next, and whether they have anything. */
+#include "api/forward.h"
 #include "api/internal.h"
 #include "api/token.h"
 #include "core/handle.h"
@@ -17,6 +18,8 @@ bool lsi_subscriber_ready(void *port)
     /* RLX: a look; take does it properly. */
     if (lsi_load_relaxed(&subscriber->news) || lsi_control_has_news(subscriber->context) ||
         lsi_load_relaxed(&subscriber->released) != 0)
+        return true;
+    if (LSI_UNLIKELY(!SLIST_EMPTY(&subscriber->forwarders)) && lsi_forward_ready(subscriber))
         return true;
     for (uint32_t i = 0; i < subscriber->links_count; i++) {
         const struct lsi_link *link = subscriber->links[i];
@@ -213,6 +216,8 @@ static void take_in_news(struct lshm_subscriber *subscriber)
         lsi_subscriber_adopt(subscriber);
     if (LSI_UNLIKELY(subscriber->rejoining > 0))
         lsi_subscriber_end_evictions(subscriber);
+    if (LSI_UNLIKELY(!SLIST_EMPTY(&subscriber->forwarders)))
+        lsi_forward_reclaim(subscriber);
 }
 
 bool lsi_subscriber_has(struct lshm_subscriber *subscriber)
@@ -341,8 +346,10 @@ static LSI_NOINLINE int take_properly(struct lshm_subscriber *subscriber, struct
         r = lsi_load_relaxed(&subscriber->failed);
         lsi_store_relaxed(&subscriber->failed, 0);
     }
-    if (r == 0 && subscriber->context->polled)
+    if (r == 0 && subscriber->context->polled) {
+        lsi_forward_sleep(subscriber);
         return wait_by_descriptor(subscriber);
+    }
     if (r > 0)
         find_only(subscriber);
     return r;
@@ -356,7 +363,8 @@ LSI_HOT int take_only(struct lshm_subscriber *subscriber, struct lshm_message *m
     int got, r;
 
     /* RLX: hints to look properly, as in take_in_news(). */
-    if (LSI_UNLIKELY(link == NULL || lsi_load_relaxed(&subscriber->owner) != lsi_thread() ||
+    if (LSI_UNLIKELY(link == NULL || !SLIST_EMPTY(&subscriber->forwarders) ||
+                     lsi_load_relaxed(&subscriber->owner) != lsi_thread() ||
                      lsi_load_relaxed(&subscriber->released) != 0 ||
                      lsi_load_relaxed(&subscriber->news) ||
                      lsi_control_has_news(subscriber->context)))

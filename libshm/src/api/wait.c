@@ -355,7 +355,7 @@ static bool any_port_ready(struct lshm_context *context)
     struct lshm_subscriber *subscriber;
 
     LIST_FOREACH(subscriber, &context->subscribers, entry)
-        if (lsi_subscriber_ready(subscriber))
+        if (!subscriber->closing && lsi_subscriber_ready(subscriber))
             return true;
     LIST_FOREACH(publisher, &context->publishers, entry)
         if (publisher->wants_room && lsi_publisher_ready(publisher))

@@ -147,6 +147,23 @@ static uint32_t state_of(int how)
     return how == LSI_SEQSET_HELD ? LSHM_SLOT_LIMBO : LSHM_SLOT_QUARANTINE;
 }
 
+/* Slots go home; a view's is another publisher's, whose reader holds it: how many are free now. */
+static uint32_t let_go(struct lsi_publication *p, uint32_t slot)
+{
+    if (LSI_UNLIKELY(slot & LSI_SLOT_VIEW)) {
+        p->drop_view(p->owner, slot & ~LSI_SLOT_VIEW);
+        return 0;
+    }
+    lsi_slots_free(&p->slots, slot);
+    return 1;
+}
+
+static void keep_slot(struct lsi_publication *p, uint32_t slot, int how)
+{
+    if (LSI_LIKELY(!(slot & LSI_SLOT_VIEW)))
+        lsi_slots_move(&p->slots, slot, state_of(how));
+}
+
 static uint32_t sweep_limbo(struct lsi_publication *p)
 {
     uint32_t kept = 0, freed = 0;
@@ -155,11 +172,10 @@ static uint32_t sweep_limbo(struct lsi_publication *p)
         int how = lsi_seqset_find(&p->kept, p->limbo[i].seq);
 
         if (how != LSI_SEQSET_ABSENT) {
-            lsi_slots_move(&p->slots, p->limbo[i].slot, state_of(how));
+            keep_slot(p, p->limbo[i].slot, how);
             p->limbo[kept++] = p->limbo[i];
         } else {
-            lsi_slots_free(&p->slots, p->limbo[i].slot);
-            freed++;
+            freed += let_go(p, p->limbo[i].slot);
         }
     }
     p->limbo_count = kept;
@@ -180,10 +196,9 @@ static uint32_t retire(struct lsi_publication *p, uint64_t horizon)
         how = lsi_seqset_find(&p->kept, seq);
         if (how != LSI_SEQSET_ABSENT) {
             p->limbo[p->limbo_count++] = (struct lsi_limbo){ .seq = seq, .slot = slot };
-            lsi_slots_move(&p->slots, slot, state_of(how));
+            keep_slot(p, slot, how);
         } else {
-            lsi_slots_free(&p->slots, slot);
-            freed++;
+            freed += let_go(p, slot);
         }
     }
     LSI_INVARIANT(1, horizon >= p->committed && horizon <= p->writer.tail);
@@ -284,6 +299,11 @@ static uint64_t want(const struct lsi_publication *p, uint64_t gain)
         return p->committed;
     wanted = p->committed + lossy_step(p, gain);
     return wanted > most ? most : wanted;
+}
+
+bool lsi_publication_may_gain(const struct lsi_publication *p)
+{
+    return want(p, 1) > p->committed || lsi_publication_may_free(p);
 }
 
 /* DIE none: the only store here is a counter. */

@@ -49,6 +49,8 @@ struct lsi_publication {
     struct lsi_limbo *limbo;   /* passed, but kept: limbo and quarantine; room for every slot */
     uint32_t limbo_count;
     struct lsi_seqset kept;    /* what any reader keeps; words NULL until a reader can */
+    void (*drop_view)(void *owner, uint32_t slot); /* nobody uses this view any more */
+    void *owner;
     uint64_t bytes;            /* payload bytes published */
     uint64_t reclaims;         /* passes */
 };
@@ -77,7 +79,7 @@ LSI_HOT void lsi_publication_publish(struct lsi_publication *p,
 {
     LSI_INVARIANT(2, p->writer.tail - p->committed <= p->writer.mask);
     p->slot_of[p->writer.tail & p->writer.mask] = slot;
-    if (slot != LSI_SLOT_NONE)
+    if (!(slot & LSI_SLOT_VIEW)) /* nor LSI_SLOT_NONE */
         lsi_slots_move(&p->slots, slot, LSHM_SLOT_WINDOW);
     p->bytes += descriptor->length;
     lsi_ring_publish(&p->writer, descriptor, payload);
@@ -97,6 +99,8 @@ uint64_t lsi_publication_gate_of(const struct lsi_publication *publication,
                                  const struct lsi_reader *reader);
 /* The smallest seq that any lossless reader may still use, clamped to [committed, tail]. */
 uint64_t lsi_publication_gate(const struct lsi_publication *publication);
+/* Whether a reclaim that is to gain one message, or to empty the limbo, could. Only looks. */
+bool lsi_publication_may_gain(const struct lsi_publication *publication);
 /* Whether the last reclaim could find more now: a hold dropped, a window moved. Only looks. */
 bool lsi_publication_may_free(const struct lsi_publication *publication);
 

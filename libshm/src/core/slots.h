@@ -27,6 +27,8 @@
 #include <lshm/abi.h>
 
 #define LSI_SLOT_NONE UINT32_MAX
+/* Not a slot of its own: with a number of the owner's, a view of another publisher's. */
+#define LSI_SLOT_VIEW 0x80000000u
 #define LSI_SLOT_INDEX_BITS 24u
 #define LSI_SLOTS_SEGMENTS 32u
 

@@ -60,6 +60,19 @@ static bool keep(struct lsi_window *w, uint64_t seq, uint64_t now_ns)
     return true;
 }
 
+bool lsi_window_hold(struct lsi_window *w, uint32_t index, uint64_t now_ns)
+{
+    const struct lsi_sample *sample = &w->samples[index];
+
+    if (sample->state == LSI_SAMPLE_HELD)
+        return true;
+    if (sample->copied || !keep(w, sample->seq, now_ns))
+        return false;
+    w->at[sample->seq & w->mask] = LSI_WINDOW_RELEASED; /* for the cursor */
+    w->released_ahead++;
+    return true;
+}
+
 /* Over what is released at the window's old end. */
 static void pass_released(struct lsi_window *w)
 {

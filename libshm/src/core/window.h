@@ -115,6 +115,10 @@ static inline uint32_t lsi_window_add(struct lsi_window *w, bool copied)
     return index;
 }
 
+/* Makes a hold of a sample that is out, before what it is used for is published (I6). False: it is
+ * a copy, or no hold is free. */
+bool lsi_window_hold(struct lsi_window *window, uint32_t index, uint64_t now_ns);
+
 /* Drops the sample's hold. */
 void lsi_window_drop(struct lsi_window *window, struct lsi_sample *sample);
 

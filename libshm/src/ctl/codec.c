@@ -112,6 +112,11 @@ static int check_segment_add(const struct lsi_ctl_packet *packet)
     return packet->segment_add.reserved == 0;
 }
 
+static int check_segment_end(const struct lsi_ctl_packet *packet)
+{
+    return packet->segment_end.number < LSI_CTL_SEGMENTS && packet->segment_end.reserved == 0;
+}
+
 static int check_segment_reply(const struct lsi_ctl_packet *packet)
 {
     return check_segment(packet->segment_reply.number, packet->segment_reply.reserved,
@@ -189,10 +194,13 @@ static const struct format requests[] = {
     FORMAT(EVICT, sizeof(struct lsi_ctl_evict), 0, 0, 0, NULL),
     FORMAT(REJOIN, sizeof(struct lsi_ctl_link), 0, 0, 0, NULL),
     FORMAT(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_add), 0, 0, 0, check_segment_add),
-    FORMAT(SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
-    FORMAT(SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0, 0, 0, NULL),
+    FORMAT(SEGMENT_REMOVE, sizeof(struct lsi_ctl_segment_end), 0, 0, 0,
+           check_segment_end),
+    FORMAT(SEGMENT_LEFT, sizeof(struct lsi_ctl_segment_end), 0, 0, 0,
+           check_segment_end),
     FORMAT(WATCH, sizeof(struct lsi_ctl_watch), 0, 0, 0, check_watch),
     FORMAT(TOPIC_CLEAR, sizeof(struct lsi_ctl_topic_clear), 0, 0, 0, check_topic_clear),
+    FORMAT(SEGMENT_IMPORT, sizeof(struct lsi_ctl_segment_import), 0, 0, 0, NULL),
 };
 _Static_assert(LSI_COUNT_OF(requests) == LSI_CTL_TYPE_END - 1, "one format for each request");
 
@@ -209,6 +217,7 @@ static const struct format answers[] = {
     REPLY(WATCH, BARE, 0, 0, 0, NULL),
     REPLY(REGION, sizeof(struct lsi_ctl_region_reply), 1, 1, 0, NULL),
     REPLY(SEGMENT_ADD, sizeof(struct lsi_ctl_segment_reply), 0, 0, 0, check_segment_reply),
+    REPLY(SEGMENT_IMPORT, sizeof(struct lsi_ctl_segment_reply), 0, 0, 0, check_segment_reply),
     REPLY(TOPIC_CLEAR, sizeof(struct lsi_ctl_topic_clear_reply), 0, 0, 0, NULL),
     FORMAT(SEGMENT_MEMORY, sizeof(struct lsi_ctl_segment_reply), 1, 1, 0, check_segment_reply),
     FORMAT(PUSH_SEGMENT, sizeof(struct lsi_ctl_push_segment), 1, 1, 0, check_push_segment),

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "ctl/listing.h"
+#include "ctl/segment.h"
 
 /* A packet as it was received, and the descriptors that came with it. */
 struct lsi_ctl_packet {
@@ -27,6 +28,7 @@ struct lsi_ctl_packet {
         struct lsi_ctl_publisher_memory publisher_memory;
         struct lsi_ctl_publisher_open_reply publisher_open_reply;
         struct lsi_ctl_segment_add segment_add;
+        struct lsi_ctl_segment_import segment_import;
         struct lsi_ctl_segment_reply segment_reply;
         struct lsi_ctl_segment_end segment_end;
         struct lsi_ctl_port_close port_close;

@@ -165,7 +165,7 @@ static int check_ring(const struct lsi_ctl_geometry *geometry)
 
 int lsi_geometry_check_segment(const struct lsi_ctl_segment *segment, uint32_t slot_room)
 {
-    if (segment->pages > LSI_CTL_PAGES_HUGETLB || segment->reserved != 0)
+    if (segment->pages > LSI_CTL_PAGES_HUGETLB || segment->is_foreign > 1)
         return 0;
     if (segment->slot_count == 0 || segment->slot_count > LSHM_SLOTS_MAX ||
         segment->first_slot > slot_room ||
@@ -180,7 +180,7 @@ int lsi_geometry_check_segment(const struct lsi_ctl_segment *segment, uint32_t s
 
 static int overlap(const struct lsi_ctl_segment *a, const struct lsi_ctl_segment *b)
 {
-    return a->slot_count > 0 && b->slot_count > 0 &&
+    return a->slot_count > 0 && b->slot_count > 0 && !a->is_foreign && !b->is_foreign &&
            a->first_slot < b->first_slot + b->slot_count &&
            b->first_slot < a->first_slot + a->slot_count;
 }
@@ -220,7 +220,7 @@ uint32_t lsi_geometry_slots(const struct lsi_ctl_geometry *geometry)
     uint32_t slots = 0, i;
 
     for (i = 0; i < LSI_CTL_SEGMENTS; i++)
-        slots += geometry->segments[i].slot_count;
+        slots += geometry->segments[i].is_foreign ? 0 : geometry->segments[i].slot_count;
     return slots;
 }
 
@@ -264,7 +264,8 @@ uint64_t lsi_geometry_bytes(const struct lsi_ctl_geometry *geometry)
     uint32_t i;
 
     for (i = 0; i < LSI_CTL_SEGMENTS; i++) {
-        if (__builtin_add_overflow(bytes, geometry->segments[i].bytes, &bytes))
+        if (!geometry->segments[i].is_foreign &&
+            __builtin_add_overflow(bytes, geometry->segments[i].bytes, &bytes))
             return UINT64_MAX;
     }
     return bytes;

@@ -20,7 +20,7 @@ struct lsi_ctl_segment {
     uint32_t slot_count;         /* 0: there is no segment of this number */
     uint32_t first_slot;
     uint32_t pages;              /* LSI_CTL_PAGES_… */
-    uint32_t reserved;
+    uint32_t is_foreign;         /* another publisher's: the ring has views of its slots */
 };
 
 /* Where things are in a ring and its segments, as the broker laid them out. */

@@ -33,6 +33,7 @@
  *           bring the segments that were made with the ring, SEGMENT pushes all others.
  * Shrink:   SEGMENT_REMOVE -> SEGMENT_GONE pushes to all who have it, SEGMENT_LEFT from each; then
  *           the broker lets go of the memory, and its number may be used again.
+ * Forward:  SEGMENT_IMPORT -> (SEGMENT pushes to all readers), reply: the ring's number for it.
  * Subscribe: SUBSCRIBER_OPEN -> RING pushes, one for each publisher and, if it wants history, for
  *           each that has ended and left something, then the reply.
  * Cut off:  a refusal of type HELLO | REPLY with id 0 is the broker's last word to a client that
@@ -83,6 +84,7 @@ enum lsi_ctl_type {
     LSI_CTL_SEGMENT_LEFT = 19,    /* no reply: the reader has unmapped it */
     LSI_CTL_WATCH = 20,           /* inspectors: how long a topic's messages take */
     LSI_CTL_TOPIC_CLEAR = 21,     /* drops what the topic retains */
+    LSI_CTL_SEGMENT_IMPORT = 22,  /* a ring is to have views of messages that its client reads */
     LSI_CTL_TYPE_END,
 
     LSI_CTL_PUBLISHER_MEMORY = LSI_CTL_REPLY + 0x80,
@@ -169,28 +171,6 @@ struct lsi_ctl_publisher_memory { /* fds: ring, then segment_count segments, all
     uint64_t publisher;
     uint64_t topic;
     struct lsi_ctl_geometry geometry;
-};
-
-struct lsi_ctl_segment_add {
-    struct lsi_ctl_header header;
-    uint64_t publisher;
-    uint64_t slot_bytes;
-    uint32_t slot_count;
-    uint32_t reserved;
-};
-
-struct lsi_ctl_segment_end { /* REMOVE: port is the publisher; LEFT: port is the link */
-    struct lsi_ctl_header header;
-    uint64_t port;
-    uint64_t region;
-};
-
-struct lsi_ctl_segment_reply { /* SEGMENT_MEMORY: one descriptor; SEGMENT_ADD: none */
-    struct lsi_ctl_header header;
-    uint64_t publisher;
-    uint32_t number;
-    uint32_t reserved;
-    struct lsi_ctl_segment layout;
 };
 
 struct lsi_ctl_publisher_open_reply {
