@@ -4,7 +4,6 @@
  * happens, nobody reads bytes that were rewritten, and the origin gets every slot back.
  *
  * covers: R2 R3 G3 G4 G5
- * kills: M1 M2
  */
 #include <signal.h>
 #include <string.h>
