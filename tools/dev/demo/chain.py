@@ -158,7 +158,8 @@ class Chain:
 
         def read():
             with open(path, encoding="ascii") as file:
-                return [line.split() for line in file if line.endswith("\n")]
+                lines = [line.split() for line in file if line.endswith("\n")]
+            return [words for words in lines if words[:1] == ["loaned"]]
 
         before = len(read())
         os.kill(self.processes.running["publisher"].pid, signal.SIGUSR1)
