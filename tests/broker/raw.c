@@ -201,6 +201,8 @@ static int take_push(struct raw_client *client)
         break;
     case LSI_CTL_PUSH_CHANNEL:
         client->channel_count++;
+        if (client->channel == 0)
+            client->channel = fcntl(client->packet.fds[0], F_DUPFD_CLOEXEC, 0);
         break;
     case LSI_CTL_PUSH_SEGMENT:
         client->segment_count++;
@@ -331,6 +333,8 @@ void raw_close(struct raw_client *client)
 
     if (client->fd > 0)
         close(client->fd);
+    if (client->channel > 0)
+        close(client->channel);
     unmap(&client->public);
     for (i = 0; i < RAW_PARTS; i++) {
         unmap(&client->board[i]);

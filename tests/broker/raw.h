@@ -31,6 +31,7 @@ struct raw_ring {
 
 struct raw_client {
     int fd;
+    int channel; /* the first that came, 0: none yet */
     uint64_t number;
     uint64_t next_id;
     uint64_t keeper_pid;
