@@ -216,6 +216,27 @@ static void test_subscriber__left_alone__wakes_once_a_second(void **state)
     agent_end(&to);
 }
 
+/* The same of one that polls the descriptor: its timer is the only one there is. */
+static void test_subscriber__left_alone_polling__wakes_once_a_second(void **state)
+{
+    struct agent from, to;
+    long long before;
+
+    (void)state;
+    agent_start(&from);
+    agent_start(&to);
+    (void)agent_do(&from, "pub test/alone");
+    (void)agent_do(&to, "poll");
+    (void)agent_do(&to, "sub test/alone");
+    agent_tell(&to, "take 0 1 ms=4500");
+    agent_is_busy(&to, 1500);
+    before = switches_of(&to);
+    assert_int_equal(agent_hear(&to), 0);
+    assert_in_range(switches_of(&to) - before, 2, 5); /* 3 s, and the answer */
+    agent_end(&from);
+    agent_end(&to);
+}
+
 /* How often it looks in half a second in which nothing comes. */
 static long long looks(struct agent *agent)
 {
@@ -471,6 +492,7 @@ static int run(void)
         AGENT_TEST(test_subscriber__with_nothing_to_take__sleeps),
         AGENT_TEST(test_wait_any__of_three__finds_each_in_its_turn),
         AGENT_TEST(test_subscriber__left_alone__wakes_once_a_second),
+        AGENT_TEST(test_subscriber__left_alone_polling__wakes_once_a_second),
         AGENT_TEST(test_subscriber__that_has_just_joined__looks_often_for_a_while),
         AGENT_TEST(test_wait__spinning__takes_no_more_cpu_than_its_knob),
         AGENT_TEST(test_publisher__waiting_for_a_stopped_reader__sleeps),
