@@ -202,7 +202,7 @@ static void do_sub(const char *arguments)
     struct lshm_error error = { 0 };
     int r;
 
-    (void)snprintf(reader->topic, sizeof reader->topic, "%s", word(arguments, 0));
+    (void)snprintf(reader->topic, sizeof reader->topic, "%.127s", word(arguments, 0));
     agent_ledger_note(reader->topic, &reader->before);
     r = lshm_subscriber_open(agent_context, reader->topic, &options, &error, &reader->port);
     agent_ledger_note(reader->topic, &reader->after);
