@@ -11,9 +11,10 @@
 #include "session.h"
 #include "subscriber.h"
 
-/* Whether anybody alive may still read what its rings name, at any length of chain; a ring of dead
- * processes keeps nothing. */
-static int is_read(struct broker *broker, const struct client *client)
+/* Whether somebody alive may still read what its rings name; dead ones who may, and were not met
+ * yet, go on the list. */
+static int has_living_reader(struct broker *broker, const struct client *client,
+                             struct client **list)
 {
     const struct publisher *publisher;
     struct link *link;
@@ -28,9 +29,28 @@ static int is_read(struct broker *broker, const struct client *client)
                 record_state(&link->record->record) == LINK_LEFT)
                 continue;
             reader->stamp = broker->stamp;
-            if (record_state(&reader->record->record) != CLIENT_DEAD || is_read(broker, reader))
+            if (record_state(&reader->record->record) != CLIENT_DEAD)
                 return 1;
+            reader->next_met = *list;
+            *list = reader;
         }
+    }
+    return 0;
+}
+
+/* The same at any length of chain; a ring of dead processes keeps nothing. */
+static int is_read(struct broker *broker, struct client *client)
+{
+    struct client *list = client;
+
+    client->stamp = ++broker->stamp;
+    client->next_met = NULL;
+    while (list) {
+        const struct client *next = list;
+
+        list = list->next_met;
+        if (has_living_reader(broker, next, &list))
+            return 1;
     }
     return 0;
 }
@@ -76,7 +96,6 @@ void reaper_bury(struct broker *broker, struct client *client)
     record_set_state(&client->record->record, CLIENT_DEAD);
     session_hang_up(broker, client);
     end_publishers(broker, client);
-    client->stamp = ++broker->stamp;
     if (is_read(broker, client)) {
         orphan(broker, client);
         forget_process(client);

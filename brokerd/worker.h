@@ -79,6 +79,7 @@ struct client {
     struct outbox outbox;
     uint64_t bytes;             /* charged to its quota */
     uint64_t stamp;             /* see reaper.c */
+    struct client *next_met;    /* likewise */
 };
 
 struct topic {
