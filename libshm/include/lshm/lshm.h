@@ -142,7 +142,8 @@ struct lshm_publisher_options {
                                 takes a small payload; 0: 128 */
     uint32_t loans_max;      /* loans out at a time; 0: 64 */
     int64_t wait_ns;         /* how long loan waits for room; 0: −LSHM_EAGAIN at once, < 0: ever */
-    uint64_t spin_ns;        /* of that, how long it spins before it sleeps */
+    uint64_t spin_ns;        /* of that, how long it spins before it sleeps; who spins does not
+                                hear that the broker is gone */
     uint32_t flags;          /* LSHM_PUBLISHER_… */
     uint32_t history;        /* messages kept for newcomers, at most 3/4 of ring_entries */
     int64_t stall_ns;        /* a lossless subscriber that holds this publisher up for so long, not
@@ -280,7 +281,8 @@ struct lshm_subscriber_options {
     uint64_t size;
     uint32_t window;         /* samples out at a time per publisher before they are holds; 0: 64 */
     uint32_t holds;          /* samples kept beyond the window, per publisher; 0: 8 */
-    uint64_t spin_ns;        /* how long wait spins before it sleeps */
+    uint64_t spin_ns;        /* how long wait spins before it sleeps; who spins does not hear that
+                                the broker is gone */
     uint32_t flags;          /* LSHM_SUBSCRIBER_… */
     uint32_t queue_limit;    /* with LATEST: passes what is further behind than this; 0: none */
     uint32_t history;        /* messages from before it opened, per publisher: as many of its last

@@ -452,7 +452,7 @@ static void keep_views(struct lsi_link *link)
     for (uint32_t k = 0; k < w->window + w->holds; k++)
         if (w->samples[k].state != LSI_SAMPLE_FREE &&
             (link->views == NULL || !(link->views[k] & RELEASED)))
-            lsi_link_release(link, k);
+            (void)lsi_link_release(link, k);
     w->cursor = w->position;
     w->released_ahead = 0;
     lsi_cell_close(w->cell);

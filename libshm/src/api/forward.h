@@ -17,10 +17,15 @@ void lsi_link_settle(struct lsi_link *link, bool dropped);
 /* forward.c */
 /* The application is done with a sample: true, its views are not. */
 bool lsi_forward_keep(struct lsi_link *link, uint32_t sample);
-static inline void lsi_link_release(struct lsi_link *link, uint32_t sample)
+/* Whether a hold was dropped: a publisher that waits is told once for each wait, so not in vain. */
+static inline bool lsi_link_release(struct lsi_link *link, uint32_t sample)
 {
-    if (LSI_LIKELY(link->views == NULL) || !lsi_forward_keep(link, sample))
-        lsi_window_release(&link->window, sample);
+    bool held = link->window.samples[sample].state == LSI_SAMPLE_HELD;
+
+    if (LSI_UNLIKELY(link->views != NULL) && lsi_forward_keep(link, sample))
+        return false;
+    lsi_window_release(&link->window, sample);
+    return held;
 }
 /* Lets go of what nobody reads any more of what the subscriber's messages were forwarded to. */
 void lsi_forward_reclaim(struct lshm_subscriber *subscriber);

@@ -143,8 +143,7 @@ static int release_here(struct lshm_subscriber *subscriber, struct lshm_message 
             r = -LSHM_ESTALE;
             break;
         }
-        dropped |= link->window.samples[sample].state == LSI_SAMPLE_HELD;
-        lsi_link_release(link, sample);
+        dropped |= lsi_link_release(link, sample);
     }
     if (link != NULL)
         lsi_link_settle(link, dropped);
@@ -201,18 +200,18 @@ void lsi_subscriber_drain_released(struct lshm_subscriber *subscriber)
         struct lsi_link *link = subscriber->links[NODE_LINK(node)];
         uint32_t sample = NODE_SAMPLE(node);
         struct lsi_sample *s = &link->window.samples[sample];
-        bool held = s->state == LSI_SAMPLE_HELD;
+        bool dropped = false;
         /* Else its owner released it at the same moment. */
         bool is_out = (s->generation & 0xffffu) == s->pending_generation;
 
         /* RLX: after L2. */
         node = lsi_load_relaxed(&s->pending) - 1;
         if (is_out)
-            lsi_link_release(link, sample);
+            dropped = lsi_link_release(link, sample);
         /* ORD L4 release -> L5: who can put it on the list again finds its next generation. */
         lsi_store_release(&s->pending, 0);
         if (is_out)
-            lsi_link_settle(link, held);
+            lsi_link_settle(link, dropped);
     }
 }
 
